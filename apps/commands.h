@@ -1,0 +1,24 @@
+// The subcommands: each adds itself to the command line and says how it runs.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "json_output.h"
+
+namespace CLI {
+class App;
+}
+
+struct Command {
+  CLI::App* app;
+  std::function<void(Output&)> run;
+};
+
+Command add_train(CLI::App& parent);
+Command add_evaluate(CLI::App& parent);
+Command add_inspect(CLI::App& parent);
+Command add_predict(CLI::App& parent);
+Command add_doctor(CLI::App& parent);
+/// data fetch, data verify
+std::vector<Command> add_data(CLI::App& parent);

@@ -1,0 +1,55 @@
+#include "model_file.h"
+
+#include <perch/core/check.h>
+#include <perch/io/keras.h>
+#include <perch/layers/spec.h>
+#include <perch/quant/wrapper.h>
+
+#include "data_flags.h"
+
+using namespace perch;
+
+namespace {
+constexpr const char* scale_key = "input_scale";
+}
+
+std::unique_ptr<Model> open_model(const std::string& file, const QuantizeFlags& quantize) {
+  const auto flags = quantize.given();
+  if (flags.empty()) return io::load_keras(file);
+
+  bool complete = true;
+  try {
+    io::load_keras(file);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::bad_data) throw;
+    complete = false;
+  }
+  PERCH_CHECK(!complete,
+              "{} says itself how it is quantized, {} would have no effect; leave it out", file,
+              fmt::join(flags, " "));
+  return io::load_keras(file, quantize.load_options());
+}
+
+InputScale remembered_scale(const std::string& file) {
+  const auto metadata = io::read_metadata(file);
+  const auto found = metadata.find(scale_key);
+  return found == metadata.end() ? InputScale::unit : scale_from_name(found->second);
+}
+
+std::map<std::string, std::string> remember_scale(InputScale scale) {
+  return {{scale_key, scale_name(scale)}};
+}
+
+bool ends_in_softmax(const Model& model) {
+  Layer* layer = model.nodes().at(static_cast<std::size_t>(model.output())).layer.get();
+  if (auto* wrapper = dynamic_cast<QuantizeWrapper*>(layer)) layer = &wrapper->layer();
+  if (const auto* inner = dynamic_cast<const Model*>(layer)) return ends_in_softmax(*inner);
+  const LayerSpec spec = describe(*layer);
+  const ConfigValue* activation = spec.find("activation");
+  const auto* name = activation ? std::get_if<std::string>(activation) : nullptr;
+  return name && *name == "softmax";
+}
+
+Loss loss_for(const Model& model) {
+  return sparse_categorical_crossentropy({.from_logits = !ends_in_softmax(model)});
+}

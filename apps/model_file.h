@@ -1,0 +1,27 @@
+// A model file as evaluate, inspect and predict open it.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include <perch/datasets/dataset.h>
+#include <perch/layers/model.h>
+#include <perch/train/loss.h>
+
+#include "quantize_flags.h"
+
+/// Throws as io::load_keras does; Error(usage) for quantizer flags although the file itself says
+/// how it is quantized.
+std::unique_ptr<perch::Model> open_model(const std::string& file, const QuantizeFlags& quantize);
+
+/// How the images were scaled that the model was trained on; unit for a file that does not say.
+perch::InputScale remembered_scale(const std::string& file);
+/// What a file remembers it by.
+std::map<std::string, std::string> remember_scale(perch::InputScale scale);
+
+/// True when the model puts out probabilities.
+bool ends_in_softmax(const perch::Model& model);
+
+/// Cross-entropy of the model's output, probabilities or logits.
+perch::Loss loss_for(const perch::Model& model);

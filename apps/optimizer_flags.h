@@ -1,0 +1,31 @@
+// The flags of how train takes its steps: optimizer, schedule and clipping.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <perch/optim/optimizers.h>
+#include <perch/optim/schedule.h>
+
+namespace CLI {
+class App;
+}
+
+class OptimizerFlags {
+ public:
+  void add_to(CLI::App& app);
+  /// Throws Error(usage) for a value out of range and for a flag that the optimizer has no use for.
+  std::unique_ptr<perch::Optimizer> make() const;
+  perch::Schedule schedule() const;
+  float clip_norm() const { return clip_norm_.value_or(0.0f); }
+
+ private:
+  void check() const;
+
+  std::string optimizer_ = "adam", schedule_ = "constant";
+  float learning_rate_ = 0.001f;
+  std::int64_t warmup_ = 0;
+  std::optional<float> momentum_, weight_decay_, clip_norm_;
+};

@@ -1,0 +1,202 @@
+// perch train: trains a ready model, quantized or not, and saves it.
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <system_error>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <perch/core/check.h>
+#include <perch/io/keras.h>
+#include <perch/models/models.h>
+#include <perch/quant/apply.h>
+#include <perch/train/trainer.h>
+
+#include "commands.h"
+#include "data_flags.h"
+#include "flags.h"
+#include "model_file.h"
+#include "model_name.h"
+#include "optimizer_flags.h"
+#include "quantize_flags.h"
+
+using namespace perch;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct TrainFlags {
+  std::string model, from, name, save = "models";
+  std::int64_t epochs = 1, batch_size = 64, seed = 0;
+  double validation_split = 0.1;
+  bool augment = false, quiet = false;
+  TrainingDataFlags data;
+  InputScaleFlag scale;
+  QuantizeFlags quantize;
+  OptimizerFlags optimizer;
+  ThreadsFlag threads;
+};
+
+/// Puts each epoch on stdout as it ends.
+class EpochEvents final : public Callback {
+ public:
+  explicit EpochEvents(Output& output) : output_(output) {}
+  void on_epoch_end(Trainer&, const EpochResult& result) override {
+    const auto or_null = [](std::optional<double> value) { return value ? Json(*value) : Json(); };
+    output_.event({{"event", "epoch"},
+                   {"epoch", result.epoch},
+                   {"loss", result.loss},
+                   {"accuracy", result.accuracy},
+                   {"val_loss", or_null(result.val_loss)},
+                   {"val_accuracy", or_null(result.val_accuracy)},
+                   {"images_per_second", result.images_per_second},
+                   {"seconds", result.seconds}});
+  }
+
+ private:
+  Output& output_;
+};
+
+double peak_rss_mb() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1024.0;
+}
+
+std::unique_ptr<Model> make_network(const TrainFlags& flags, const Shape& image_shape) {
+  auto model = make_model(flags.model);
+  model->build(image_shape, {.seed = static_cast<std::uint64_t>(flags.seed)});
+  if (flags.quantize.quantizes()) {
+    const QuantizeConfig config = flags.quantize.config();
+    const auto configs = choose_configs(*model, [&](const Layer& layer) {
+      const bool convolution = layer.kind() == "Conv2D" || layer.kind() == "DepthwiseConv2D";
+      return convolution ? std::optional(config) : std::nullopt;
+    });
+    apply_in_place(*model, configs, {});
+  }
+  if (!flags.from.empty()) io::load_weights(*model, flags.from);
+  return model;
+}
+
+void save(Model& model, const fs::path& file, InputScale scale) {
+  std::error_code error;
+  fs::create_directories(file.parent_path(), error);
+  if (error) {
+    fail(ErrorCode::cannot_create, "cannot create {}: {}; choose another folder with --save",
+         file.parent_path().string(), error.message());
+  }
+  io::save_keras(model, file, {.metadata = remember_scale(scale)});
+}
+
+void report(const fs::path& file, const std::optional<Evaluation>& test, const History& history,
+            double seconds, Output& output) {
+  Json event = {{"event", "result"}, {"model", file.string()}, {"name", file.stem().string()}};
+  if (test) {
+    event["test_loss"] = test->loss;
+    event["test_accuracy"] = test->accuracy;
+  }
+  event["seconds"] = seconds;
+  event["peak_rss_mb"] = peak_rss_mb();
+  output.event(event);
+
+  const EpochResult& last = history.epochs.back();
+  std::string text = fmt::format("{}\n  training    loss {:.4f}, accuracy {:.2f} %\n",
+                                 file.stem().string(), last.loss, 100 * last.accuracy);
+  if (last.val_loss && last.val_accuracy) {
+    text += fmt::format("  validation  loss {:.4f}, accuracy {:.2f} %\n", *last.val_loss,
+                        100 * *last.val_accuracy);
+  }
+  if (test) {
+    text += fmt::format("  test        loss {:.4f}, accuracy {:.2f} %\n", test->loss,
+                        100 * test->accuracy);
+  }
+  text += fmt::format("  {:.1f} s, {:.0f} images/s, peak memory {:.0f} MB\nsaved: {}\n", seconds,
+                      last.images_per_second, peak_rss_mb(), file.string());
+  output.text(text);
+}
+
+void train(const TrainFlags& flags, Output& output) {
+  const auto start = std::chrono::steady_clock::now();
+  check_choice("model", flags.model, model_names());
+  flags.quantize.check();
+  auto optimizer = flags.optimizer.make();
+  PERCH_CHECK(flags.epochs >= 1, "--epochs is {}, must be at least 1", flags.epochs);
+  PERCH_CHECK(flags.batch_size >= 1, "--batch-size is {}, must be at least 1", flags.batch_size);
+  PERCH_CHECK(flags.validation_split >= 0.0 && flags.validation_split < 1.0,
+              "--validation-split is {}, must be in [0, 1)", flags.validation_split);
+  PERCH_CHECK(flags.seed >= 0, "--seed is {}, must not be negative", flags.seed);
+  const InputScale scale = flags.scale.value(InputScale::unit);
+  const std::string stem = flags.name.empty() ? flags.model : flags.name;
+  const fs::path file = fs::path(flags.save) / (model_name(stem, flags.quantize) + ".h5");
+  check_writable(file);
+  flags.threads.use();
+
+  TrainTest data = flags.data.load();
+  data.train = flags.scale.apply(data.train, scale);
+  if (data.test.size() > 0) data.test = flags.scale.apply(data.test, scale);
+  const auto model = make_network(flags, data.train.image_shape());
+  check_fits(*model, data.train);
+  check_fits(*model, data.test);
+
+  // The ready models end in a softmax.
+  Trainer trainer(*model, std::move(optimizer),
+                  sparse_categorical_crossentropy({.from_logits = false}));
+  FitOptions fit{.epochs = flags.epochs,
+                 .batch_size = flags.batch_size,
+                 .validation_split = flags.validation_split,
+                 .seed = static_cast<std::uint64_t>(flags.seed),
+                 .schedule = flags.optimizer.schedule(),
+                 .clip_norm = flags.optimizer.clip_norm(),
+                 .callbacks = {std::make_shared<EpochEvents>(output)}};
+  if (flags.augment) fit.augmentation = {.crop_padding = 4, .flip = true};
+  if (!flags.quiet) fit.callbacks.push_back(progress_bar());
+  const History history = trainer.fit(data.train, fit);
+
+  save(*model, file, scale);
+  std::optional<Evaluation> test;
+  if (data.test.size() > 0) test = trainer.evaluate(data.test);
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  report(file, test, history, seconds.count(), output);
+}
+
+}  // namespace
+
+Command add_train(CLI::App& parent) {
+  auto flags = std::make_shared<TrainFlags>();
+  CLI::App* app = parent.add_subcommand("train", "Train a model with quantization in the loop");
+  app->footer(
+      "Example:\n  perch train temp_net --data datasets/cifar10_mini --quantizer all_values "
+      "--per-channel --epochs 5");
+  app->add_option("MODEL", flags->model, "Which network")
+      ->type_name(fmt::format("{}", fmt::join(model_names(), "|")))
+      ->required();
+  flags->data.add_to(*app);
+  flags->scale.add_to(*app, "default: unit");
+  app->add_option("--epochs", flags->epochs, "Passes over the data")
+      ->type_name("N")
+      ->capture_default_str();
+  app->add_option("--batch-size", flags->batch_size, "Images in a training step")
+      ->type_name("N")
+      ->capture_default_str();
+  app->add_option("--validation-split", flags->validation_split,
+                  "Share of the data, its last part, kept for validation")
+      ->type_name("X")
+      ->capture_default_str();
+  app->add_option("--seed", flags->seed, "Of initial weights, order and augmentation")
+      ->type_name("N")
+      ->capture_default_str();
+  app->add_flag("--augment", flags->augment, "Random crops and mirror images");
+  app->add_option("--from", flags->from, "Start from this file's weights")->type_name("FLOAT.h5");
+  app->add_option("--save", flags->save, "Folder for the model, made if it is missing")
+      ->type_name("DIR")
+      ->capture_default_str();
+  app->add_option("--name", flags->name, "Begin of the file's name; default: the model's")
+      ->type_name("STEM");
+  flags->threads.add_to(*app);
+  app->add_flag("--quiet", flags->quiet, "No progress bar");
+  flags->optimizer.add_to(*app);
+  flags->quantize.add_to(*app, QuantizeFlags::Use::train);
+  return {app, [flags](Output& output) { train(*flags, output); }};
+}

@@ -1,0 +1,13 @@
+# Debian 12's versions are the baseline. Linked by the rooms that name them.
+find_package(TBB 2021 REQUIRED)
+find_package(fmt 9 REQUIRED)
+find_package(xsimd 8.1 REQUIRED)
+find_package(xtensor 0.24 REQUIRED)
+find_package(OpenBLAS REQUIRED)
+find_package(nlohmann_json 3.11 REQUIRED)
+find_package(HDF5 1.10 REQUIRED COMPONENTS C)
+find_package(CURL 7.88 REQUIRED)
+find_package(LibArchive 3.6 REQUIRED)
+find_package(OpenSSL 3 REQUIRED)
+find_path(RANDOM123_INCLUDE_DIR Random123/philox.h REQUIRED)
+mark_as_advanced(RANDOM123_INCLUDE_DIR)

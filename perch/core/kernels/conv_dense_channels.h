@@ -1,0 +1,151 @@
+// Convolutions that mix channels: forward product and weight gradient. For kernel sources only.
+#pragma once
+
+#include <perch/core/kernels/conv_window.h>
+
+namespace perch::kernels {
+namespace {
+
+constexpr std::int64_t filter_vectors = 2;
+
+template <int Vectors>
+[[gnu::noinline]] void multiply_block(const PositionBlock& block, const WindowProduct& product,
+                                      const float* weights, std::int64_t first) {
+  const WindowWalk& walk = product.walk;
+  Batch sums[block_positions][Vectors];
+  repeat<Vectors>([&](int v) PERCH_INLINE {
+    const Batch bias =
+        load_or_zero(product.bias == nullptr ? nullptr : product.bias + first + v * lanes);
+    repeat<block_positions>([&](int p) PERCH_INLINE { sums[p][v] = bias; });
+  });
+  for (std::int64_t row = 0; row < walk.tap_rows; ++row) {
+    for (std::int64_t col = 0; col < walk.tap_cols; ++col) {
+      const std::int64_t offset = row * walk.in_tap_row + col * walk.in_tap_col;
+      const float* in[block_positions];
+      repeat<block_positions>([&](int p) PERCH_INLINE { in[p] = block.in[p] + offset; });
+      for (std::int64_t i = 0; i < walk.run; ++i) {
+        Batch w[Vectors];
+        repeat<Vectors>([&](int v)
+                            PERCH_INLINE { w[v] = Batch::load_aligned(weights + v * lanes); });
+        repeat<block_positions>([&](int p) PERCH_INLINE {
+          const Batch x(in[p][i]);
+          repeat<Vectors>([&](int v)
+                              PERCH_INLINE { sums[p][v] = multiply_add(x, w[v], sums[p][v]); });
+        });
+        weights += Vectors * lanes;
+      }
+    }
+  }
+  repeat<Vectors>([&](int v) PERCH_INLINE {
+    const std::int64_t begin = first + v * lanes;
+    repeat<block_positions>([&](int p) PERCH_INLINE {
+      if (p < block.count) store_first(sums[p][v], block.out[p] + begin, product.filters - begin);
+    });
+  });
+}
+
+inline void forward(const WindowProduct& product) {
+  const float* weights = product.weights;
+  const std::int64_t terms = product.walk.tap_rows * product.walk.tap_cols * product.walk.run;
+  for (std::int64_t first = 0; first < product.filters; first += filter_vectors * lanes) {
+    const bool wide = product.filters - first > lanes;
+    PositionCursor cursor(product.walk, product.input, product.output);
+    PositionBlock block;
+    while (cursor.next(block)) {
+      if (wide) {
+        multiply_block<filter_vectors>(block, product, weights, first);
+      } else {
+        multiply_block<1>(block, product, weights, first);
+      }
+    }
+    weights += terms * lanes * (wide ? filter_vectors : 1);
+  }
+}
+
+/// Sums of `Terms` neighbouring terms and `Vectors` vectors of filters over all positions.
+template <int Terms, int Vectors>
+[[gnu::noinline]] void gather_terms(const WindowGradient& job, const float* input,
+                                    const float* gradient, float* to) {
+  const WindowWalk& walk = job.walk;
+  Batch sums[Terms][Vectors];
+  repeat<Terms>([&](int t) PERCH_INLINE {
+    repeat<Vectors>([&](int v) PERCH_INLINE { sums[t][v] = Batch(0.0f); });
+  });
+  for (std::int64_t image = 0; image < walk.images; ++image) {
+    for (std::int64_t row = 0; row < walk.rows; ++row) {
+      const float* x = input + image * walk.in_image + row * walk.in_row;
+      const float* dy = gradient + image * walk.out_image + row * walk.out_row;
+      for (std::int64_t col = 0; col < walk.cols; ++col) {
+        Batch d[Vectors];
+        repeat<Vectors>([&](int v) PERCH_INLINE { d[v] = Batch::load_unaligned(dy + v * lanes); });
+        repeat<Terms>([&](int t) PERCH_INLINE {
+          const Batch value(x[t]);
+          repeat<Vectors>([&](int v)
+                              PERCH_INLINE { sums[t][v] = multiply_add(value, d[v], sums[t][v]); });
+        });
+        x += walk.in_col;
+        dy += walk.out_col;
+      }
+    }
+  }
+  repeat<Terms>([&](int t) PERCH_INLINE {
+    repeat<Vectors>([&](int v) PERCH_INLINE {
+      float* const place = to + t * job.filters + v * lanes;
+      (Batch::load_unaligned(place) + sums[t][v]).store_unaligned(place);
+    });
+  });
+}
+
+template <int Vectors, int Terms = block_terms>
+inline void gather_some_terms(std::int64_t terms, const WindowGradient& job, const float* input,
+                              const float* gradient, float* to) {
+  if constexpr (Terms > 1) {
+    if (terms < Terms)
+      return gather_some_terms<Vectors, Terms - 1>(terms, job, input, gradient, to);
+  }
+  gather_terms<Terms, Vectors>(job, input, gradient, to);
+}
+
+inline void weight_gradient(const WindowGradient& job) {
+  const WindowWalk& walk = job.walk;
+  // A run is cut into blocks of nearly equal length.
+  const std::int64_t blocks = (walk.run + block_terms - 1) / block_terms;
+  for (std::int64_t f = 0; f < job.filters; f += filter_vectors * lanes) {
+    const float* const gradient = job.gradient + f;
+    float* to = job.sums + f;
+    for (std::int64_t row = 0; row < walk.tap_rows; ++row) {
+      for (std::int64_t col = 0; col < walk.tap_cols; ++col) {
+        const float* input = job.input + row * walk.in_tap_row + col * walk.in_tap_col;
+        for (std::int64_t b = 0; b < blocks; ++b) {
+          const std::int64_t terms = (b + 1) * walk.run / blocks - b * walk.run / blocks;
+          if (job.filters - f > lanes) {
+            gather_some_terms<filter_vectors>(terms, job, input, gradient, to);
+          } else {
+            gather_some_terms<1>(terms, job, input, gradient, to);
+          }
+          input += terms;
+          to += terms * job.filters;
+        }
+      }
+    }
+  }
+}
+
+inline void column_sums(const WindowGradient& job) {
+  const WindowWalk& walk = job.walk;
+  for (std::int64_t f = 0; f < job.filters; f += lanes) {
+    Batch sum(0.0f);
+    for (std::int64_t image = 0; image < walk.images; ++image) {
+      for (std::int64_t row = 0; row < walk.rows; ++row) {
+        const float* dy = job.gradient + image * walk.out_image + row * walk.out_row + f;
+        for (std::int64_t col = 0; col < walk.cols; ++col, dy += walk.out_col) {
+          sum += Batch::load_unaligned(dy);
+        }
+      }
+    }
+    (Batch::load_unaligned(job.sums + f) + sum).store_unaligned(job.sums + f);
+  }
+}
+
+}  // namespace
+}  // namespace perch::kernels

@@ -1,0 +1,47 @@
+// The kernels of one instruction set, and which one is in use.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include <perch/core/kernels/conv.h>
+#include <perch/core/kernels/dense.h>
+#include <perch/core/kernels/elementwise.h>
+#include <perch/core/kernels/norm.h>
+#include <perch/core/kernels/optimize.h>
+#include <perch/core/kernels/pool.h>
+#include <perch/core/kernels/quantize.h>
+
+namespace perch::kernels {
+
+struct Table {
+  std::string_view arch;  ///< "sse2", "avx2", "avx512" or "generic"
+  const ElementwiseKernels& elementwise;
+  const QuantizeKernels& quantize;
+  const NormKernels& norm;
+  const PoolKernels& pool;
+  const ConvKernels& conv;
+  const DenseKernels& dense;
+  const OptimizeKernels& optimize;
+};
+
+/// Tables that this CPU and its operating system can run, best last.
+const std::vector<Table>& available();
+
+/// The table in use: the best available one, or what PERCH_FORCE_ARCH names.
+/// Throws Error(usage) when that is unknown or cannot run here.
+const Table& active();
+
+/// Uses another table until it goes out of scope. For tests; not while kernels run.
+class ScopedArch {
+ public:
+  explicit ScopedArch(std::string_view arch);
+  ~ScopedArch();
+  ScopedArch(const ScopedArch&) = delete;
+  ScopedArch& operator=(const ScopedArch&) = delete;
+
+ private:
+  const Table* former_;
+};
+
+}  // namespace perch::kernels

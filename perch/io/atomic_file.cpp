@@ -1,0 +1,84 @@
+#include <algorithm>
+#include <cerrno>
+#include <string>
+#include <system_error>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <perch/core/check.h>
+#include <perch/io/atomic_file.h>
+
+namespace perch::io {
+
+namespace {
+
+std::string reason() {
+  return std::generic_category().message(errno);
+}
+
+// Owns the temporary file: closed and removed unless it is put into place.
+class TemporaryFile {
+ public:
+  explicit TemporaryFile(const std::filesystem::path& target)
+      : target_(target), path_(target.string() + ".XXXXXX") {
+    descriptor_ = ::mkostemp(path_.data(), O_CLOEXEC);
+    if (descriptor_ < 0) {
+      fail(ErrorCode::cannot_create,
+           "{}: cannot be created: {}; check that the folder exists and is writable",
+           target_.string(), reason());
+    }
+  }
+  ~TemporaryFile() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+    if (!path_.empty()) ::unlink(path_.c_str());
+  }
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+
+  void write(std::span<const std::byte> bytes) {
+    // Larger writes may be cut at 2 GiB by the system.
+    constexpr std::size_t chunk = std::size_t{1} << 30;
+    while (!bytes.empty()) {
+      const ssize_t count = ::write(descriptor_, bytes.data(), std::min(bytes.size(), chunk));
+      if (count < 0 && errno == EINTR) continue;
+      if (count <= 0) broken();
+      bytes = bytes.subspan(static_cast<std::size_t>(count));
+    }
+  }
+
+  void put_into_place() {
+    // mkostemp makes files private; a model is as readable as any other output.
+    const mode_t mask = ::umask(0);
+    ::umask(mask);
+    ::fchmod(descriptor_, 0666 & ~mask);
+    if (::fsync(descriptor_) != 0) broken();
+    const int descriptor = descriptor_;
+    descriptor_ = -1;
+    if (::close(descriptor) != 0) broken();
+    if (::rename(path_.c_str(), target_.c_str()) != 0) {
+      fail(ErrorCode::cannot_create, "{}: cannot be replaced: {}", target_.string(), reason());
+    }
+    path_.clear();
+  }
+
+ private:
+  [[noreturn]] void broken() const {
+    fail(ErrorCode::io, "{}: writing failed: {}; nothing was changed", target_.string(), reason());
+  }
+
+  std::filesystem::path target_;
+  std::string path_;
+  int descriptor_ = -1;
+};
+
+}  // namespace
+
+void write_atomically(const std::filesystem::path& file, std::span<const std::byte> bytes) {
+  TemporaryFile temporary(file);
+  temporary.write(bytes);
+  temporary.put_into_place();
+}
+
+}  // namespace perch::io

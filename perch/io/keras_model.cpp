@@ -1,0 +1,259 @@
+#include <algorithm>
+#include <utility>
+
+#include <perch/core/check.h>
+#include <perch/io/keras_model.h>
+
+namespace perch::io {
+
+namespace {
+
+std::vector<Shape> input_shapes(const Model& model, const Model::Node& node) {
+  std::vector<Shape> shapes;
+  for (const NodeId id : node.inputs) {
+    shapes.push_back(id == Model::input ? model.input_shape()
+                                        : model.node_shapes()[static_cast<std::size_t>(id)]);
+  }
+  return shapes;
+}
+
+Json layer_to_keras(Layer& layer, const Shape& input) {
+  if (auto* wrapper = dynamic_cast<QuantizeWrapper*>(&layer)) {
+    return wrapper_to_keras(*wrapper, input);
+  }
+  if (auto* quantize = dynamic_cast<QuantizeLayer*>(&layer)) {
+    return quantize_layer_to_keras(*quantize);
+  }
+  if (auto* model = dynamic_cast<Model*>(&layer)) return model_to_keras(*model).config;
+  const LayerSpec spec = describe(layer);
+  return {{"class_name", spec.kind}, {"config", keras_config(spec, input)}};
+}
+
+Json input_layer(const std::string& name, const Shape& shape) {
+  return {{"class_name", "InputLayer"},
+          {"config",
+           {{"batch_input_shape", shape_to_keras(shape)},
+            {"dtype", "float32"},
+            {"sparse", false},
+            {"ragged", false},
+            {"name", name}}}};
+}
+
+// Keras names a Sequential's input after its first layer.
+std::string sequential_input_name(const Model& model) {
+  for (const Model::Node& node : model.nodes()) {
+    if (dynamic_cast<QuantizeLayer*>(node.layer.get()) != nullptr) continue;
+    auto* wrapper = dynamic_cast<QuantizeWrapper*>(node.layer.get());
+    return (wrapper != nullptr ? wrapper->layer().name() : node.layer->name()) + "_input";
+  }
+  return "input_1";
+}
+
+std::string unused_name(const Model& model, const std::string& stem) {
+  for (int i = 1;; ++i) {
+    const std::string name = stem + std::to_string(i);
+    const bool taken = std::ranges::any_of(
+        model.nodes(), [&](const Model::Node& node) { return node.layer->name() == name; });
+    if (!taken) return name;
+  }
+}
+
+KerasModel sequential_to_keras(Model& model) {
+  KerasModel result;
+  Json layers = Json::array({input_layer(sequential_input_name(model), model.input_shape())});
+  for (const Model::Node& node : model.nodes()) {
+    layers.push_back(layer_to_keras(*node.layer, input_shapes(model, node).front()));
+    result.layer_names.push_back(node.layer->name());
+  }
+  result.config = {{"class_name", "Sequential"},
+                   {"config", {{"name", model.name()}, {"layers", std::move(layers)}}}};
+  return result;
+}
+
+KerasModel functional_to_keras(Model& model) {
+  const std::string input_name = unused_name(model, "input_");
+  const auto name_of = [&](NodeId id) {
+    return id == Model::input ? input_name
+                              : model.nodes()[static_cast<std::size_t>(id)].layer->name();
+  };
+  KerasModel result;
+  result.layer_names = {input_name};
+  Json input = input_layer(input_name, model.input_shape());
+  input["name"] = input_name;
+  input["inbound_nodes"] = Json::array();
+  Json layers = Json::array({std::move(input)});
+  for (const Model::Node& node : model.nodes()) {
+    Json layer = layer_to_keras(*node.layer, input_shapes(model, node).front());
+    Json inbound = Json::array();
+    for (const NodeId id : node.inputs) {
+      inbound.push_back(Json::array({name_of(id), 0, 0, Json::object()}));
+    }
+    layer["name"] = node.layer->name();
+    layer["inbound_nodes"] = Json::array({std::move(inbound)});
+    layers.push_back(std::move(layer));
+    result.layer_names.push_back(node.layer->name());
+  }
+  result.config = {
+      {"class_name", "Functional"},
+      {"config",
+       {{"name", model.name()},
+        {"trainable", model.trainable()},
+        {"layers", std::move(layers)},
+        {"input_layers", Json::array({Json::array({input_name, 0, 0})})},
+        {"output_layers", Json::array({Json::array({name_of(model.output()), 0, 0})})}}}};
+  return result;
+}
+
+class ModelReader {
+ public:
+  ModelReader(const std::vector<FileLayer>& layers, const QuantReader& reader)
+      : layers_(layers), reader_(reader) {}
+
+  Skeleton read(const Json& model) {
+    const std::string class_name = required_text(model, "class_name", reader_.where);
+    const Json& config = required(model, "config", reader_.where);
+    if (class_name == "Sequential") return sequential(config);
+    if (class_name == "Functional" || class_name == "Model") return functional(config);
+    fail(ErrorCode::bad_data,
+         "{}: a model of class {} cannot be read; save it as Sequential or "
+         "Functional",
+         reader_.where, class_name);
+  }
+
+ private:
+  // The shape that a Sequential takes may stand in its InputLayer, its own or its first layer's
+  // configuration.
+  static const Json* declared_input(const Json& config) {
+    for (const char* key : {"batch_input_shape", "batch_shape", "build_input_shape"}) {
+      if (config.contains(key)) return &config[key];
+    }
+    if (config.contains("layer")) return declared_input(config["layer"].at("config"));
+    return nullptr;
+  }
+
+  std::unique_ptr<Layer> layer(const Json& json) {
+    const std::string class_name = required_text(json, "class_name", reader_.where);
+    const Json& config = required(json, "config", reader_.where);
+    if (is_wrapper_class(class_name)) {
+      const std::string name = required_text(config, "name", reader_.where);
+      const auto stored = std::ranges::find(layers_, name, &FileLayer::name);
+      static const FileLayer nothing;
+      return wrapper_from_keras(config, stored == layers_.end() ? nothing : *stored, reader_);
+    }
+    if (class_name == "QuantizeLayer") return quantize_layer_from_keras(config, reader_);
+    if (class_name == "Sequential" || class_name == "Functional" || class_name == "Model") {
+      Skeleton nested = read(json);
+      norms_.merge(nested.norms);
+      return std::move(nested.model);
+    }
+    auto plain = make_layer(spec_from_keras(class_name, config, reader_.where));
+    if (class_name == "BatchNormalization") norms_.emplace(plain.get(), config);
+    return plain;
+  }
+
+  Skeleton sequential(const Json& config) {
+    auto model = std::make_unique<Sequential>();
+    const Json* shape = declared_input(config);
+    for (const Json& json : required(config, "layers", reader_.where)) {
+      const Json& layer_config = required(json, "config", reader_.where);
+      if (shape == nullptr) shape = declared_input(layer_config);
+      if (required_text(json, "class_name", reader_.where) == "InputLayer") continue;
+      model->add(layer(json));
+    }
+    if (shape == nullptr) {
+      fail(ErrorCode::bad_data, "{}: the model's input shape is missing: it was saved unbuilt",
+           reader_.where);
+    }
+    model->set_name(config.value("name", ""));
+    return {std::move(model), shape_from_keras(*shape, reader_.where), std::move(norms_)};
+  }
+
+  // Names of the layers that feed one; empty for the InputLayer.
+  std::vector<std::string> inbound(const Json& json, const std::string& name) const {
+    const Json& calls = required(json, "inbound_nodes", reader_.where);
+    if (calls.empty()) return {};
+    std::vector<std::string> names;
+    if (calls.size() == 1 && calls[0].is_array()) {
+      for (const Json& source : calls[0]) {
+        if (!source.is_array() || source.size() < 3 || source[1] != 0 || source[2] != 0) break;
+        names.push_back(source[0].get<std::string>());
+      }
+    }
+    if (calls.size() != 1 || names.empty() || names.size() != calls[0].size()) {
+      fail(ErrorCode::bad_data, "{}: layer {} is called more than once or in an unknown way",
+           reader_.where, name);
+    }
+    return names;
+  }
+
+  // [["dense", 0, 0]] or, in later versions, ["dense", 0, 0].
+  std::string only_end(const Json& config, const char* key) const {
+    const Json* ends = &required(config, key, reader_.where);
+    if (ends->is_array() && ends->size() == 1) ends = &(*ends)[0];
+    if (!ends->is_array() || ends->size() != 3 || !(*ends)[0].is_string()) {
+      fail(ErrorCode::bad_data,
+           "{}: {} must name one layer; perch's models have one input and one "
+           "output",
+           reader_.where, key);
+    }
+    return (*ends)[0].get<std::string>();
+  }
+
+  Skeleton functional(const Json& config) {
+    auto model = std::make_unique<Graph>();
+    Shape input_shape;
+    std::map<std::string, NodeId> ids;
+    const std::string input_name = only_end(config, "input_layers");
+    std::vector<const Json*> waiting;
+    for (const Json& json : required(config, "layers", reader_.where)) waiting.push_back(&json);
+    // Keras lists layers by depth, but any order is allowed: repeat until nothing moves.
+    for (std::size_t before = 0; before != waiting.size();) {
+      before = waiting.size();
+      std::erase_if(waiting, [&](const Json* json) {
+        const std::string name = required_text(*json, "name", reader_.where);
+        const std::vector<std::string> sources = inbound(*json, name);
+        if (sources.empty() && name == input_name) {
+          const Json* shape = declared_input(required(*json, "config", reader_.where));
+          input_shape = shape_from_keras(shape == nullptr ? Json() : *shape, reader_.where);
+          return ids.emplace(name, Model::input).second;
+        }
+        std::vector<NodeId> inputs;
+        for (const std::string& source : sources) {
+          const auto id = ids.find(source);
+          if (id == ids.end()) return false;
+          inputs.push_back(id->second);
+        }
+        return !inputs.empty() && ids.emplace(name, model->add(layer(*json), inputs)).second;
+      });
+    }
+    if (!waiting.empty()) {
+      fail(ErrorCode::bad_data, "{}: layer {} has no input that is fed by {}", reader_.where,
+           required_text(*waiting.front(), "name", reader_.where), input_name);
+    }
+    const auto output = ids.find(only_end(config, "output_layers"));
+    if (output == ids.end() || output->second == Model::input) {
+      fail(ErrorCode::bad_data, "{}: the model's output layer is missing", reader_.where);
+    }
+    model->set_output(output->second);
+    model->set_name(config.value("name", ""));
+    return {std::move(model), input_shape, std::move(norms_)};
+  }
+
+  const std::vector<FileLayer>& layers_;
+  const QuantReader& reader_;
+  std::map<const Layer*, Json> norms_;
+};
+
+}  // namespace
+
+KerasModel model_to_keras(Model& model) {
+  return dynamic_cast<Sequential*>(&model) != nullptr ? sequential_to_keras(model)
+                                                      : functional_to_keras(model);
+}
+
+Skeleton model_from_keras(const Json& model_config, const std::vector<FileLayer>& layers,
+                          const QuantReader& reader) {
+  return ModelReader(layers, reader).read(model_config);
+}
+
+}  // namespace perch::io

@@ -1,0 +1,214 @@
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include <perch/core/check.h>
+#include <perch/io/keras_weights.h>
+#include <perch/layers/state.h>
+
+namespace perch::io {
+
+namespace {
+
+std::string leaf_of(const std::string& path) {
+  const std::string last = path.substr(path.rfind('/') + 1);
+  return last.substr(0, last.find(':'));
+}
+
+// No layer of Keras has weights of such names; tfmot's wrappers give them to all of their state.
+bool is_quantizer_state(const std::string& leaf) {
+  return leaf == "optimizer_step" || leaf.ends_with("_min") || leaf.ends_with("_max");
+}
+
+struct ModelLayer {
+  std::string name;
+  std::vector<StateEntry> entries;
+};
+
+std::vector<ModelLayer> layers_of(Model& model) {
+  std::vector<ModelLayer> layers;
+  for (StateEntry& entry : state_of(model)) {
+    if (layers.empty() || layers.back().name != entry.layer) layers.push_back({entry.layer, {}});
+    layers.back().entries.push_back(std::move(entry));
+  }
+  return layers;
+}
+
+bool has_quantizer_state(const std::vector<ModelLayer>& layers) {
+  return std::ranges::any_of(layers, [](const ModelLayer& layer) {
+    return std::ranges::any_of(layer.entries, [](const StateEntry& entry) {
+      return is_quantizer_state(leaf_of(entry.name));
+    });
+  });
+}
+
+bool has_quantizer_state(const std::vector<FileLayer>& layers) {
+  return std::ranges::any_of(layers, [](const FileLayer& layer) {
+    return std::ranges::any_of(
+        layer.weights, [](const FileWeight& weight) { return is_quantizer_state(weight.leaf); });
+  });
+}
+
+template <class Layer, class Items, class Leaf>
+std::vector<Layer> without_quantizer_state(std::vector<Layer> layers, Items items, Leaf leaf) {
+  for (Layer& layer : layers) {
+    std::erase_if(layer.*items, [&](const auto& item) { return is_quantizer_state(leaf(item)); });
+  }
+  return layers;
+}
+
+std::string listed(const std::vector<StateEntry>& entries) {
+  std::string text;
+  for (const StateEntry& entry : entries) text += (text.empty() ? "" : ", ") + leaf_of(entry.name);
+  return text.empty() ? "nothing" : text;
+}
+
+std::string listed(const std::vector<FileWeight>& weights) {
+  std::string text;
+  for (const FileWeight& weight : weights) text += (text.empty() ? "" : ", ") + weight.leaf;
+  return text.empty() ? "nothing" : text;
+}
+
+// A value read, and where it goes once everything has been read.
+struct Restored {
+  StateEntry entry;
+  Tensor values;
+  std::int32_t count = 0;
+};
+
+Restored read_entry(const StateEntry& entry, const H5Dataset& dataset, const std::string& file) {
+  if (dataset.shape() != entry.shape()) {
+    const bool range = is_quantizer_state(leaf_of(entry.name));
+    fail(ErrorCode::bad_data, "{}: {} has the shape {}, but {} in the model has {}{}", file,
+         dataset.path(), dataset.shape().to_string(), entry.name, entry.shape().to_string(),
+         range ? "; choose --per-tensor or --per-channel (the granularity of the configuration) as "
+                 "the file was trained"
+               : "");
+  }
+  Restored restored{entry, {}, 0};
+  if (entry.counter != nullptr) {
+    restored.count = static_cast<std::int32_t>(dataset.read_integer());
+  } else {
+    restored.values = dataset.read_floats();
+  }
+  return restored;
+}
+
+void read_layer(const ModelLayer& model, const FileLayer& stored, const std::string& file,
+                std::vector<Restored>& result) {
+  const auto mismatch = [&] {
+    fail(ErrorCode::bad_data,
+         "{}: layer {} does not fit the model's {}: the file has {}, the model {}; was it written "
+         "by another architecture or quantization?",
+         file, stored.name, model.name, listed(stored.weights), listed(model.entries));
+  };
+  if (model.entries.size() != stored.weights.size()) mismatch();
+  std::map<std::string, std::size_t> seen;
+  for (const StateEntry& entry : model.entries) {
+    const std::string leaf = leaf_of(entry.name);
+    const FileWeight* weight = stored.find(leaf, seen[leaf]++);
+    if (weight == nullptr) mismatch();
+    result.push_back(read_entry(entry, stored.dataset(*weight), file));
+  }
+}
+
+void commit(std::vector<Restored>& values) {
+  for (Restored& value : values) {
+    if (value.entry.weight != nullptr) {
+      value.entry.weight->mutable_value().copy_from(value.values);
+    } else if (value.entry.buffer != nullptr) {
+      value.entry.buffer->copy_from(value.values);
+    } else {
+      *value.entry.counter = value.count;
+    }
+  }
+}
+
+}  // namespace
+
+const FileWeight* FileLayer::find(const std::string& leaf, std::size_t index) const {
+  for (const FileWeight& weight : weights) {
+    if (weight.leaf == leaf && index-- == 0) return &weight;
+  }
+  return nullptr;
+}
+
+std::vector<FileLayer> read_layers(const H5Group& root) {
+  std::vector<FileLayer> layers;
+  const bool whole_model = root.has("model_weights");
+  const auto read_from = [&](const H5Group& parent) {
+    for (const std::string& name : parent.texts("layer_names")) {
+      FileLayer layer{name, parent.group(name), {}};
+      for (const std::string& path : layer.group.texts("weight_names")) {
+        layer.weights.push_back({path, leaf_of(path)});
+      }
+      layers.push_back(std::move(layer));
+    }
+  };
+  if (whole_model) {
+    read_from(root.group("model_weights"));
+  } else if (root.has_attribute("layer_names") || root.has_attribute("layer_names0")) {
+    read_from(root);
+  } else {
+    fail(ErrorCode::bad_data,
+         "{}: holds no Keras weights (neither a group model_weights nor an attribute layer_names)",
+         root.file());
+  }
+  return layers;
+}
+
+void write_versions(H5Group& group) {
+  group.add_text("backend", "tensorflow");
+  group.add_text("keras_version", "2.15.1");
+}
+
+void write_layers(H5Group& parent, Model& model, const std::vector<std::string>& layer_names) {
+  std::map<std::string, std::vector<StateEntry>> entries;
+  for (StateEntry& entry : state_of(model)) entries[entry.layer].push_back(std::move(entry));
+  write_versions(parent);
+  parent.add_texts("layer_names", layer_names);
+  for (const std::string& name : layer_names) {
+    H5Group group = parent.add_group(name);
+    std::vector<std::string> weight_names;
+    for (const StateEntry& entry : entries[name]) {
+      const std::string path = entry.name + ":0";
+      weight_names.push_back(path);
+      if (entry.counter != nullptr) {
+        group.add_int32(path, *entry.counter);
+      } else {
+        group.add_floats(path, *entry.tensor());
+      }
+    }
+    group.add_texts("weight_names", weight_names);
+  }
+  // Weights that belong to the model and to none of its layers; perch's models have none.
+  parent.add_group("top_level_model_weights").add_texts("weight_names", {});
+}
+
+void restore_layers(Model& model, std::vector<FileLayer> stored, const std::string& file) {
+  std::vector<ModelLayer> wanted = layers_of(model);
+  if (has_quantizer_state(wanted) != has_quantizer_state(stored)) {
+    wanted = without_quantizer_state(std::move(wanted), &ModelLayer::entries,
+                                     [](const StateEntry& entry) { return leaf_of(entry.name); });
+    stored = without_quantizer_state(std::move(stored), &FileLayer::weights,
+                                     [](const FileWeight& weight) { return weight.leaf; });
+  }
+  std::erase_if(wanted, [](const ModelLayer& layer) { return layer.entries.empty(); });
+  std::erase_if(stored, [](const FileLayer& layer) { return layer.weights.empty(); });
+  std::vector<Restored> values;
+  for (std::size_t i = 0; i < std::min(wanted.size(), stored.size()); ++i) {
+    read_layer(wanted[i], stored[i], file, values);
+  }
+  if (wanted.size() != stored.size()) {
+    const bool lacks = wanted.size() > stored.size();
+    fail(ErrorCode::bad_data,
+         "{}: has {} layers with weights, the model has {}: {} has no counterpart; was it written "
+         "by another architecture or quantization?",
+         file, stored.size(), wanted.size(),
+         lacks ? "the model's " + wanted[stored.size()].name
+               : "the file's " + stored[wanted.size()].name);
+  }
+  commit(values);
+}
+
+}  // namespace perch::io

@@ -1,0 +1,49 @@
+// Optimizers. State is kept by parameter name, never by address, and is visitable like everything
+// that is saved.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <perch/core/variable.h>
+#include <perch/core/visitor.h>
+
+namespace perch {
+
+/// A trainable weight and its unique name.
+struct Parameter {
+  std::string name;
+  Variable variable;
+};
+
+class Optimizer : public Visitable {
+ public:
+  /// One step with the gradients in the parameters, which are cleared. `learning_rate` comes from
+  /// the schedule. Parameters without a gradient stay as they are.
+  void step(std::vector<Parameter>& parameters, float learning_rate);
+  /// The rate before the schedule's factor.
+  virtual float learning_rate() const = 0;
+  virtual std::string name() const = 0;
+  /// Number of steps taken.
+  std::int32_t iterations() const { return iterations_; }
+
+  /// State tensors by slot ("m", "v", "momentum") and parameter name.
+  const std::map<std::string, std::map<std::string, Tensor>>& slots() const { return slots_; }
+  /// Reports "iterations" and each slot's tensors, "slot/parameter".
+  void visit(Visitor& visitor) override;
+
+ protected:
+  virtual void begin_step(float learning_rate) = 0;
+  virtual void update(const std::string& name, Tensor& value, const Tensor& gradient) = 0;
+  /// The state of a parameter, zeros at first.
+  Tensor& slot(const std::string& slot, const std::string& name, const Shape& shape);
+
+  std::int32_t iterations_ = 0;
+
+ private:
+  std::map<std::string, std::map<std::string, Tensor>> slots_;
+};
+
+}  // namespace perch

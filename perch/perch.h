@@ -1,0 +1,35 @@
+// Everything that a program which trains and saves models needs.
+#pragma once
+
+#include <perch/core/error.h>
+#include <perch/core/ops/activation.h>
+#include <perch/core/ops/batch_norm.h>
+#include <perch/core/ops/conv.h>
+#include <perch/core/ops/dense.h>
+#include <perch/core/ops/elementwise.h>
+#include <perch/core/ops/fake_quant.h>
+#include <perch/core/ops/loss.h>
+#include <perch/core/ops/pool.h>
+#include <perch/core/parallel.h>
+#include <perch/core/random.h>
+#include <perch/core/tensor.h>
+#include <perch/core/variable.h>
+#include <perch/datasets/cifar10.h>
+#include <perch/datasets/dataset.h>
+#include <perch/datasets/loader.h>
+#include <perch/io/inspect.h>
+#include <perch/io/keras.h>
+#include <perch/layers/layers.h>
+#include <perch/layers/spec.h>
+#include <perch/layers/state.h>
+#include <perch/models/models.h>
+#include <perch/optim/optimizers.h>
+#include <perch/optim/schedule.h>
+#include <perch/quant/apply.h>
+#include <perch/quant/config.h>
+#include <perch/quant/quantizer.h>
+#include <perch/quant/spec.h>
+#include <perch/quant/wrapper.h>
+#include <perch/train/callback.h>
+#include <perch/train/loss.h>
+#include <perch/train/trainer.h>

@@ -1,0 +1,250 @@
+#include <algorithm>
+#include <utility>
+
+#include <perch/core/check.h>
+#include <perch/core/suggest.h>
+#include <perch/layers/spec.h>
+#include <perch/quant/wrapper.h>
+
+namespace perch {
+namespace {
+
+// The names and shapes of a layer's own weights.
+class OwnWeights final : public Visitor {
+ public:
+  explicit OwnWeights(Layer& layer) { layer.visit(*this); }
+
+  void weight(std::string_view name, Variable& value) override {
+    names.emplace_back(name);
+    shapes.push_back(value.defined() ? value.shape() : Shape{});
+  }
+  void child(std::string_view, Visitable&) override {}
+  void part(std::string_view, Visitable&) override {}
+
+  std::vector<std::string> names;
+  std::vector<Shape> shapes;
+};
+
+std::string label(const Layer& layer) {
+  return layer.name().empty() ? layer.kind() : layer.name();
+}
+
+// Runs a step and puts layer and key before its error messages.
+template <class Step>
+auto named_errors(const Layer& layer, const std::string& key, const Step& step) {
+  try {
+    return step();
+  } catch (const Error& error) {
+    fail(error.code(), "quantize {}, {}: {}", label(layer), key, error.what());
+  }
+}
+
+// The configuration with weights by their stored names.
+QuantizeConfig resolved(Layer& layer, const QuantizeConfig& config) {
+  const std::vector<std::string> names = OwnWeights(layer).names;
+  QuantizeConfig result = config;
+  result.weights.clear();
+  for (const auto& [key, spec] : config.weights) {
+    const bool stored = std::find(names.begin(), names.end(), key) != names.end();
+    const std::string name = stored || key != "kernel" ? key : main_weight(layer.kind());
+    PERCH_CHECK(std::find(names.begin(), names.end(), name) != names.end(),
+                "quantize {}: a {} has no weight \"{}\"; it has {}", label(layer), layer.kind(),
+                key, names.empty() ? "none" : choices(key, names));
+    PERCH_CHECK(result.weights.emplace(name, spec).second,
+                "quantize {}: weight \"{}\" is named twice, once as \"kernel\"", label(layer),
+                name);
+  }
+  return result;
+}
+
+std::string activation_prefix(Layer& layer) {
+  const std::string activation = activation_of(layer);
+  const bool before = activation == "softmax" || activation == "sigmoid" || activation == "tanh";
+  return before ? "pre_activation" : "post_activation";
+}
+
+using Quantizers = std::map<std::string, std::unique_ptr<RangeQuantizer>>;
+
+// `config` must be resolved.
+Quantizers make_quantizers(Layer& layer, const QuantizeConfig& config) {
+  Quantizers result;
+  const auto add = [&](const std::string& prefix, const QuantSpec& spec) {
+    result[prefix] =
+        named_errors(layer, prefix, [&] { return std::make_unique<RangeQuantizer>(spec); });
+  };
+  for (const auto& [name, spec] : config.weights) add(name, spec);
+  if (config.activation) add(activation_prefix(layer), *config.activation);
+  if (config.output) add("output", *config.output);
+  return result;
+}
+
+void build_ranges(Layer& layer, const Quantizers& quantizers, const Shape& output) {
+  const OwnWeights weights(layer);
+  const Shape batch = output.batched(1);
+  for (const auto& [prefix, quantizer] : quantizers) {
+    named_errors(layer, prefix, [&] {
+      const auto weight = std::find(weights.names.begin(), weights.names.end(), prefix);
+      if (weight != weights.names.end()) {
+        const Shape& shape =
+            weights.shapes[static_cast<std::size_t>(weight - weights.names.begin())];
+        quantizer->build(shape, channel_axes(layer.kind(), shape));
+        return;
+      }
+      quantizer->build(batch, {batch.rank() - 1});
+      const std::vector<int>& axes = quantizer->axes();
+      PERCH_CHECK(std::find(axes.begin(), axes.end(), 0) == axes.end(),
+                  "axis 0 is the batch, which cannot keep ranges; the others are 1 to {}",
+                  batch.rank() - 1);
+    });
+  }
+}
+
+// A frozen layer's ranges stay, and nothing else in it moves either.
+Context frozen(Context context) {
+  context.training = false;
+  context.gradients = false;
+  return context;
+}
+
+}  // namespace
+
+QuantizeWrapper::QuantizeWrapper(std::unique_ptr<Layer> layer, QuantizeConfig config)
+    : layer_(std::move(layer)),
+      config_(resolved(*layer_, config)),
+      quantizers_(make_quantizers(*layer_, config_)) {
+  if (!layer_->name().empty()) set_name("quant_" + layer_->name());
+  set_trainable(layer_->trainable());
+  for (const std::string& name : OwnWeights(*layer_).names) {
+    if (quantizers_.contains(name)) order_.push_back(name);
+  }
+  for (const char* const prefix : {"pre_activation", "post_activation", "output"}) {
+    if (quantizers_.contains(prefix)) order_.emplace_back(prefix);
+  }
+}
+
+void QuantizeWrapper::check(Layer& layer, const QuantizeConfig& config, const Shape& output) {
+  build_ranges(layer, make_quantizers(layer, resolved(layer, config)), output);
+}
+
+Shape QuantizeWrapper::build(const std::vector<Shape>& inputs, const WeightInit& init) {
+  const Shape output = layer_->build(inputs, init);
+  build_quantizers(output);
+  return output;
+}
+
+void QuantizeWrapper::build_quantizers(const Shape& output) {
+  build_ranges(*layer_, quantizers_, output);
+}
+
+Variable QuantizeWrapper::quantize(const std::string& prefix, const Variable& x,
+                                   const Context& context) {
+  const auto found = quantizers_.find(prefix);
+  return found == quantizers_.end() ? x : (*found->second)(x, context);
+}
+
+Variable QuantizeWrapper::apply(const std::vector<Variable>& inputs, const Weights& weights,
+                                const Context& context) {
+  const Context own = layer_->trainable() ? context : frozen(context);
+  Weights quantized = layer_->own_weights(own);
+  for (const auto& [name, value] : weights) quantized.set(name, value);
+  for (const auto& [name, spec] : config_.weights) {
+    quantized.set(name, quantize(name, quantized[name], own));
+  }
+  if (!config_.activation) {
+    return quantize("output", layer_->apply(inputs, quantized, own), own);
+  }
+  Context inner = own;
+  const bool before = quantizers_.contains("pre_activation");
+  if (before) {
+    inner.before_activation = [&](Variable x) { return quantize("pre_activation", x, own); };
+  }
+  const Variable y = layer_->apply(inputs, quantized, inner);
+  return quantize("output", before ? y : quantize("post_activation", y, own), own);
+}
+
+void QuantizeWrapper::visit(Visitor& visitor) {
+  visitor.child("layer", *layer_);
+  visitor.counter("optimizer_step", optimizer_step_);
+  for (const std::string& prefix : order_) visitor.part(prefix, *quantizers_.at(prefix));
+}
+
+QuantizeLayer::QuantizeLayer(QuantSpec spec) : quantizer_(std::move(spec)) {
+  set_name("quantize_layer");
+}
+
+Shape QuantizeLayer::build_one(const Shape& input, const WeightInit&) {
+  const Shape batch = input.batched(1);
+  quantizer_.build(batch, {batch.rank() - 1});
+  const std::vector<int>& axes = quantizer_.axes();
+  PERCH_CHECK(std::find(axes.begin(), axes.end(), 0) == axes.end(),
+              "axis 0 is the batch, which cannot keep ranges");
+  return input;
+}
+
+Variable QuantizeLayer::apply_one(const Variable& x, const Weights&, const Context& context) {
+  return quantizer_(x, context);
+}
+
+void QuantizeLayer::visit(Visitor& visitor) {
+  visitor.part("quantize_layer", quantizer_);
+  visitor.counter("optimizer_step", optimizer_step_);
+}
+
+// Beside the classes, so that whoever has one of these layers has its registration linked too.
+namespace {
+
+QuantSpec read_spec(const LayerSpec& part) {
+  RangeQuantizer quantizer{QuantSpec{}};
+  apply_config(part, quantizer);
+  validate(quantizer.spec());
+  return quantizer.spec();
+}
+
+std::unique_ptr<Layer> make_wrapper(const LayerSpec& spec) {
+  std::unique_ptr<Layer> layer;
+  QuantizeConfig config;
+  for (const auto& [role, child] : spec.children) {
+    if (role == "layer") {
+      layer = make_layer(child);
+    } else if (role == "output") {
+      config.output = read_spec(child);
+    } else if (role == "pre_activation" || role == "post_activation") {
+      config.activation = read_spec(child);
+    } else {
+      config.weights[role] = read_spec(child);
+    }
+  }
+  if (layer == nullptr) fail(ErrorCode::bad_data, "a QuantizeWrapper without a layer");
+  auto wrapper = std::make_unique<QuantizeWrapper>(std::move(layer), std::move(config));
+  apply_config(spec, *wrapper);
+  return wrapper;
+}
+
+std::unique_ptr<Layer> make_quantize_layer(const LayerSpec& spec) {
+  if (spec.children.size() != 1 || spec.children[0].first != "quantize_layer") {
+    fail(ErrorCode::bad_data, "a QuantizeLayer without its quantizer");
+  }
+  auto layer = std::make_unique<QuantizeLayer>(read_spec(spec.children[0].second));
+  apply_config(spec, *layer);
+  return layer;
+}
+
+// A specification that comes from a file is bad data, not bad usage.
+LayerFactory from_file(std::unique_ptr<Layer> (*make)(const LayerSpec&)) {
+  return [make](const LayerSpec& spec) {
+    try {
+      return make(spec);
+    } catch (const Error& error) {
+      fail(ErrorCode::bad_data, "{}: {}", spec.name.empty() ? spec.kind : spec.name, error.what());
+    }
+  };
+}
+
+[[maybe_unused]] const bool registered = [] {
+  register_layer("QuantizeWrapper", from_file(make_wrapper));
+  register_layer("QuantizeLayer", from_file(make_quantize_layer));
+  return true;
+}();
+
+}  // namespace
+}  // namespace perch

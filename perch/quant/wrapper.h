@@ -1,0 +1,77 @@
+// The layers that quantization adds to a model.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <perch/layers/layer.h>
+#include <perch/quant/config.h>
+#include <perch/quant/quantizer.h>
+
+namespace perch {
+
+/// Owns a layer and the quantizers of its weights, activation and output, and hands the layer
+/// quantized weights as arguments. Named "quant_" + the layer's name. State in tfmot's order: the
+/// layer's own, optimizer_step, then <weight>_min, <weight>_max, post_activation_min, ...
+class QuantizeWrapper final : public Layer {
+ public:
+  /// Throws Error(usage) naming layer and key for a weight that the layer does not have or a
+  /// specification that is not valid.
+  QuantizeWrapper(std::unique_ptr<Layer> layer, QuantizeConfig config);
+
+  /// Throws what the constructor and build_quantizers() would throw for a built layer.
+  static void check(Layer& layer, const QuantizeConfig& config, const Shape& output);
+
+  std::string kind() const override { return "QuantizeWrapper"; }
+  Shape build(const std::vector<Shape>& inputs, const WeightInit& init) override;
+  /// Creates the quantizers' ranges for a layer that is built already and has this output shape
+  /// (without batch axis). Throws Error(usage) for axes that a tensor does not have.
+  void build_quantizers(const Shape& output);
+  /// `weights` replace the inner layer's own ones of the same name.
+  Variable apply(const std::vector<Variable>& inputs, const Weights& weights,
+                 const Context& context) override;
+  void visit(Visitor& visitor) override;
+
+  Layer& layer() { return *layer_; }
+  const Layer& layer() const { return *layer_; }
+  /// With weights by their stored names.
+  const QuantizeConfig& config() const { return config_; }
+  /// By state prefix: "kernel", "depthwise_kernel", "post_activation", "output".
+  const std::map<std::string, std::unique_ptr<RangeQuantizer>>& quantizers() const {
+    return quantizers_;
+  }
+  /// The prefixes in the order of the state: weights, activation, output.
+  const std::vector<std::string>& quantizer_order() const { return order_; }
+
+ private:
+  Variable quantize(const std::string& prefix, const Variable& x, const Context& context);
+
+  std::unique_ptr<Layer> layer_;
+  QuantizeConfig config_;
+  std::map<std::string, std::unique_ptr<RangeQuantizer>> quantizers_;
+  std::vector<std::string> order_;
+  std::int32_t optimizer_step_ = -1;  // tfmot stores it and never updates it
+};
+
+/// Quantizes a model's input. Named "quantize_layer"; state quantize_layer_min, quantize_layer_max,
+/// optimizer_step.
+class QuantizeLayer final : public UnaryLayer {
+ public:
+  explicit QuantizeLayer(QuantSpec spec);
+
+  std::string kind() const override { return "QuantizeLayer"; }
+  void visit(Visitor& visitor) override;
+  const RangeQuantizer& quantizer() const { return quantizer_; }
+
+ protected:
+  Shape build_one(const Shape& input, const WeightInit& init) override;
+  Variable apply_one(const Variable& x, const Weights& weights, const Context& context) override;
+
+ private:
+  RangeQuantizer quantizer_;
+  std::int32_t optimizer_step_ = -1;
+};
+
+}  // namespace perch

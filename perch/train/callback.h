@@ -1,0 +1,65 @@
+// Callbacks: told what training does, able to stop it.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace perch {
+
+class Trainer;
+
+struct EpochResult {
+  std::int64_t epoch = 0;             ///< from 0
+  double loss = 0.0, accuracy = 0.0;  ///< means over the training images, as they were trained on
+  std::optional<double> val_loss, val_accuracy;
+  double images_per_second = 0.0;  ///< training images over training time, validation excluded
+  double seconds = 0.0;            ///< of the whole epoch
+};
+
+struct BatchResult {
+  std::int64_t epoch = 0, batch = 0, batches = 0;
+  std::int64_t images = 0;            ///< trained on in this epoch so far
+  double loss = 0.0, accuracy = 0.0;  ///< means over the epoch so far
+  double seconds = 0.0;               ///< of this epoch's training so far
+};
+
+struct TrainPlan {
+  std::int64_t epochs = 0, batches = 0, batch_size = 0, train_images = 0, val_images = 0;
+};
+
+class Callback {
+ public:
+  virtual ~Callback() = default;
+  virtual void on_train_begin(Trainer&, const TrainPlan&) {}
+  virtual void on_epoch_begin(Trainer&, std::int64_t /*epoch*/) {}
+  virtual void on_batch_end(Trainer&, const BatchResult&) {}
+  virtual void on_epoch_end(Trainer&, const EpochResult&) {}
+  virtual void on_train_end(Trainer&) {}
+};
+using CallbackPtr = std::shared_ptr<Callback>;
+
+/// Bar with rate, time left (of all epochs), loss and accuracy on stderr when that is a terminal;
+/// else a plain line per epoch, and one every ten seconds within. Honours NO_COLOR and TERM=dumb.
+CallbackPtr progress_bar();
+/// epoch,loss,accuracy,val_loss,val_accuracy,images_per_second,seconds; written row by row.
+/// An existing file is overwritten. Throws Error(cannot_create) at the begin of training.
+CallbackPtr csv_log(std::filesystem::path file);
+struct EarlyStoppingOptions {
+  std::string monitor = "val_loss";  ///< loss, accuracy, val_loss, val_accuracy
+  std::int64_t patience = 3;         ///< epochs without improvement before it stops
+  double min_delta = 0.0;
+  bool restore_best = false;  ///< puts the best epoch's state back at the end
+};
+/// Losses improve downwards, accuracies upwards. Throws Error(usage) for an unknown monitor, with
+/// the nearest, and at the begin of training for a val_ one without validation images.
+CallbackPtr early_stopping(EarlyStoppingOptions options = {});
+/// Calls `save` whenever the monitored value is the best so far (io::best_model makes one that
+/// writes a file). Throws as early_stopping() does.
+CallbackPtr on_best(std::string monitor, std::function<void(Trainer&)> save);
+
+}  // namespace perch

@@ -1,0 +1,60 @@
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include <perch/core/check.h>
+#include <perch/train/callback.h>
+
+namespace perch {
+namespace {
+
+struct Close {
+  void operator()(std::FILE* file) const { std::fclose(file); }
+};
+
+std::string cell(const std::optional<double>& value) {
+  return value ? fmt::format("{}", *value) : std::string();
+}
+
+class CsvLog final : public Callback {
+ public:
+  explicit CsvLog(std::filesystem::path path) : path_(std::move(path)) {}
+
+  void on_train_begin(Trainer&, const TrainPlan&) override {
+    file_.reset(std::fopen(path_.c_str(), "w"));
+    if (!file_) {
+      fail(ErrorCode::cannot_create, "csv_log: cannot create {}: {}; choose another file",
+           path_.string(), std::strerror(errno));
+    }
+    write("epoch,loss,accuracy,val_loss,val_accuracy,images_per_second,seconds\n");
+  }
+
+  void on_epoch_end(Trainer&, const EpochResult& r) override {
+    write(fmt::format("{},{},{},{},{},{:.1f},{:.3f}\n", r.epoch, r.loss, r.accuracy,
+                      cell(r.val_loss), cell(r.val_accuracy), r.images_per_second, r.seconds));
+  }
+
+  void on_train_end(Trainer&) override { file_.reset(); }
+
+ private:
+  // Flushed row by row, so that a run that is cut short leaves what it had.
+  void write(const std::string& line) {
+    if (std::fwrite(line.data(), 1, line.size(), file_.get()) != line.size() ||
+        std::fflush(file_.get()) != 0) {
+      fail(ErrorCode::io, "csv_log: cannot write to {}: {}; make room or choose another file",
+           path_.string(), std::strerror(errno));
+    }
+  }
+
+  std::filesystem::path path_;
+  std::unique_ptr<std::FILE, Close> file_;
+};
+
+}  // namespace
+
+CallbackPtr csv_log(std::filesystem::path file) {
+  return std::make_shared<CsvLog>(std::move(file));
+}
+
+}  // namespace perch

@@ -1,0 +1,27 @@
+// Snapshot: a copy of everything in a model that training changes.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <perch/layers/layer.h>
+
+namespace perch {
+
+class Snapshot {
+ public:
+  Snapshot() = default;  ///< empty() is true
+  explicit Snapshot(Layer& model);
+
+  bool empty() const { return tensors_.empty() && counters_.empty(); }
+  /// Takes the values anew.
+  void take(Layer& model);
+  /// Puts the values back. The model must be the one they were taken from.
+  void restore(Layer& model) const;
+
+ private:
+  std::vector<Tensor> tensors_;
+  std::vector<std::int32_t> counters_;
+};
+
+}  // namespace perch

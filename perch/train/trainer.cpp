@@ -1,0 +1,159 @@
+#include <chrono>
+#include <cmath>
+#include <utility>
+
+#include <perch/core/check.h>
+#include <perch/layers/state.h>
+#include <perch/train/clip.h>
+#include <perch/train/non_finite.h>
+#include <perch/train/score.h>
+
+namespace perch {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+struct Split {
+  Dataset train, validation;
+};
+
+Split split(const Dataset& data, const FitOptions& options) {
+  const double share = options.validation_split;
+  PERCH_CHECK(share >= 0.0 && share < 1.0, "fit: validation split {} is outside [0, 1)", share);
+  const auto at =
+      static_cast<std::int64_t>(std::floor(static_cast<double>(data.size()) * (1.0 - share)));
+  PERCH_CHECK(at > 0 && (share == 0.0 || at < data.size()),
+              "fit: a validation split of {} leaves no image for {} of {}; choose another split",
+              share, at > 0 ? "validation" : "training", data.size());
+  return {data.subset(0, at), data.subset(at, data.size())};
+}
+
+void check(const FitOptions& options, std::int64_t train_images) {
+  PERCH_CHECK(options.epochs >= 1, "fit: {} epochs; train for at least 1", options.epochs);
+  PERCH_CHECK(options.batch_size >= 1 && options.batch_size <= train_images,
+              "fit: batch size {} is outside [1, {}], the number of training images",
+              options.batch_size, train_images);
+  PERCH_CHECK(std::isfinite(options.clip_norm) && options.clip_norm >= 0.0f,
+              "fit: clip_norm {} must be above 0, or 0 for no clipping", options.clip_norm);
+  for (const CallbackPtr& callback : options.callbacks) {
+    PERCH_CHECK(callback != nullptr, "fit: one of the callbacks is null; leave it out");
+  }
+}
+
+}  // namespace
+
+// What the steps of one fit() share.
+struct Trainer::Run {
+  std::vector<Parameter> parameters;
+  const FitOptions& options;
+  std::int64_t batches = 0;  // of an epoch; 0 outside of fit()
+  std::int64_t epoch = 0, batch = 0;
+
+  float schedule_factor() const {
+    return static_cast<float>(
+        options.schedule.factor(epoch * batches + batch, options.epochs * batches));
+  }
+};
+
+Trainer::Trainer(Model& model, std::unique_ptr<Optimizer> optimizer, Loss loss)
+    : model_(model), optimizer_(std::move(optimizer)), loss_(std::move(loss)) {
+  PERCH_CHECK(optimizer_ != nullptr, "Trainer: no optimizer given");
+}
+
+History Trainer::fit(const Dataset& data, const FitOptions& options) {
+  check_fits("fit", data);
+  const auto [train, validation] = split(data, options);
+  check(options, train.size());
+  Loader loader(train, {.batch_size = options.batch_size,
+                        .shuffle = options.shuffle,
+                        .seed = options.seed,
+                        .augmentation = options.augmentation});
+  std::optional<Loader> validation_loader;
+  if (validation.size() > 0) {
+    validation_loader.emplace(validation, LoaderOptions{.batch_size = options.batch_size});
+  }
+
+  stop_ = false;
+  Run run{trainable_parameters(), options, loader.batches()};
+  const TrainPlan plan{options.epochs, run.batches, options.batch_size, train.size(),
+                       validation.size()};
+  for (const CallbackPtr& callback : options.callbacks) callback->on_train_begin(*this, plan);
+  History history;
+  for (; run.epoch < options.epochs && !stop_; ++run.epoch) {
+    const Clock::time_point start = Clock::now();
+    for (const CallbackPtr& callback : options.callbacks) {
+      callback->on_epoch_begin(*this, run.epoch);
+    }
+    EpochResult result = train_epoch(loader, run);
+    if (validation_loader) {
+      const Evaluation evaluation = evaluate(*validation_loader);
+      result.val_loss = evaluation.loss;
+      result.val_accuracy = evaluation.accuracy;
+    }
+    result.seconds = seconds_since(start);
+    history.epochs.push_back(result);
+    for (const CallbackPtr& callback : options.callbacks) callback->on_epoch_end(*this, result);
+  }
+  for (const CallbackPtr& callback : options.callbacks) callback->on_train_end(*this);
+  return history;
+}
+
+EpochResult Trainer::train_epoch(Loader& loader, Run& run) {
+  const Clock::time_point start = Clock::now();
+  Totals totals;
+  Batch batch;
+  loader.start(run.epoch);
+  for (run.batch = 0; loader.next(batch); ++run.batch) {
+    const float rate = optimizer_->learning_rate() * run.schedule_factor();
+    const Score score = step(batch, rate, run);
+    totals.add(score.loss.value().item(), score.correct, batch.size());
+    const BatchResult result{run.epoch,           run.batch,          run.batches,
+                             totals.images,       totals.mean_loss(), totals.accuracy(),
+                             seconds_since(start)};
+    for (const CallbackPtr& callback : run.options.callbacks) callback->on_batch_end(*this, result);
+  }
+  EpochResult result{.epoch = run.epoch, .loss = totals.mean_loss(), .accuracy = totals.accuracy()};
+  result.images_per_second = static_cast<double>(totals.images) / seconds_since(start);
+  return result;
+}
+
+double Trainer::train_batch(const Batch& batch, float learning_rate) {
+  const FitOptions defaults;
+  Run run{trainable_parameters(), defaults};
+  return step(batch, learning_rate, run).loss.value().item();
+}
+
+Trainer::Score Trainer::step(const Batch& batch, float learning_rate, Run& run) {
+  const auto number = static_cast<std::uint32_t>(optimizer_->iterations());
+  const Context context = Context::for_training(run.options.seed, number);
+  Score result = score(batch, context);
+  const float loss = result.loss.value().item();
+  if (!std::isfinite(loss)) {
+    result = {};
+    fail_non_finite(model_, batch, context, loss,
+                    run.batches == 0 ? fmt::format("step {}", number + 1)
+                                     : fmt::format("epoch {}, step {} of {}", run.epoch + 1,
+                                                   run.batch + 1, run.batches));
+  }
+  result.loss.backward();
+  if (run.options.clip_norm > 0.0f) clip_by_global_norm(run.parameters, run.options.clip_norm);
+  optimizer_->step(run.parameters, learning_rate);
+  return result;
+}
+
+std::vector<Parameter> Trainer::trainable_parameters() {
+  std::vector<Parameter> parameters;
+  for (const StateEntry& entry : state_of(model_)) {
+    if (entry.trainable) parameters.push_back({entry.name, *entry.weight});
+  }
+  PERCH_CHECK(!parameters.empty(),
+              "fit: the model has no trainable weight; add a layer that has, or unfreeze one with "
+              "set_trainable(true)");
+  return parameters;
+}
+
+}  // namespace perch

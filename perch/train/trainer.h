@@ -1,0 +1,91 @@
+// Trainer: fit, evaluate and predict.
+#pragma once
+
+#include <concepts>
+#include <iosfwd>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include <perch/datasets/loader.h>
+#include <perch/layers/model.h>
+#include <perch/optim/optimizers.h>
+#include <perch/optim/schedule.h>
+#include <perch/train/callback.h>
+#include <perch/train/loss.h>
+
+namespace perch {
+
+struct FitOptions {
+  std::int64_t epochs = 1;
+  std::int64_t batch_size = 64;
+  /// Share of the data kept for validation: the last part, taken before shuffling, as Keras does.
+  double validation_split = 0.0;
+  bool shuffle = true;
+  std::uint64_t seed = 0;
+  Schedule schedule = {};
+  Augmentation augmentation = {};
+  float clip_norm = 0.0f;  ///< scales gradients to at most this global norm; 0: off
+  std::vector<CallbackPtr> callbacks = {};
+};
+
+struct History {
+  std::vector<EpochResult> epochs;
+};
+
+struct Evaluation {
+  double loss = 0.0, accuracy = 0.0;
+  std::int64_t count = 0;
+  double seconds = 0.0;
+  double images_per_second() const {
+    return seconds > 0 ? static_cast<double>(count) / seconds : 0;
+  }
+};
+std::ostream& operator<<(std::ostream& out, const Evaluation& evaluation);
+
+/// Borrows the model, which must outlive it and be built before fit, evaluate and predict.
+class Trainer {
+ public:
+  template <std::derived_from<Optimizer> O>
+  Trainer(Model& model, O optimizer, Loss loss)
+      : Trainer(model, std::make_unique<O>(std::move(optimizer)), std::move(loss)) {}
+  Trainer(Model& model, std::unique_ptr<Optimizer> optimizer, Loss loss);
+
+  /// Throws Error(usage) for a batch size outside [1, training images], a split outside [0, 1) or
+  /// one that leaves no image on either side, and for data that do not fit the model;
+  /// Error(failure) when the loss is no longer finite, naming the step and the first layer with a
+  /// non-finite value.
+  History fit(const Dataset& data, const FitOptions& options);
+  /// Inference mode; changes nothing in the model. (The batch size is training's, so that the
+  /// buffers are too.)
+  Evaluation evaluate(const Dataset& data, std::int64_t batch_size = 64);
+  /// The model's outputs, [count, ...].
+  Tensor predict(const Dataset& data, std::int64_t batch_size = 64);
+
+  /// One step on one batch: loss before the update. Random draws are those of seed 0.
+  double train_batch(const Batch& batch, float learning_rate);
+
+  void stop() { stop_ = true; }  ///< ends fit() after the current epoch
+  Model& model() { return model_; }
+  Optimizer& optimizer() { return *optimizer_; }
+
+ private:
+  struct Score;
+  struct Totals;
+  struct Run;
+
+  Score score(const Batch& batch, const Context& context);
+  Score step(const Batch& batch, float learning_rate, Run& run);
+  EpochResult train_epoch(Loader& loader, Run& run);
+  Evaluation evaluate(Loader& loader);
+  void check_fits(const char* verb, const Dataset& data) const;
+  std::vector<Parameter> trainable_parameters();
+
+  Model& model_;
+  std::unique_ptr<Optimizer> optimizer_;
+  Loss loss_;
+  bool stop_ = false;
+  bool warned_ = false;  // of a softmax before a loss that expects logits
+};
+
+}  // namespace perch

@@ -1,0 +1,58 @@
+// What the tests of the command line share: running it, tiny data, reading its results.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+#include <tests/support/process.h>
+
+namespace perch::test {
+
+using Json = nlohmann::ordered_json;
+using Arguments = std::vector<std::string>;
+
+/// A folder of its own for a test, removed at the end.
+class TestFolder {
+ public:
+  TestFolder();
+  ~TestFolder();
+  TestFolder(const TestFolder&) = delete;
+  TestFolder& operator=(const TestFolder&) = delete;
+
+  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
+  const std::filesystem::path& path() const { return path_; }
+  /// Relative paths of everything in it, sorted.
+  std::vector<std::string> content() const;
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// CIFAR-10 records with labels 0, 1, ..., 9, 0, ... and images that a network can tell apart.
+std::vector<std::uint8_t> records(int count);
+void write_file(const std::filesystem::path& file, const std::vector<std::uint8_t>& bytes);
+std::vector<std::uint8_t> read_file(const std::filesystem::path& file);
+/// data_batch_1.bin, and test_batch.bin unless test_count is 0.
+std::string write_data(const TestFolder& folder, int train_count = 100, int test_count = 40);
+
+/// Runs the command line, away from any data of the user.
+ProcessResult run_perch(const Arguments& arguments, const ProcessOptions& options = {});
+
+/// Runs it with --json and wants success: the events.
+std::vector<Json> events(Arguments arguments);
+/// The last one, which has to be the result.
+Json result(const Arguments& arguments);
+
+/// stderr without the warning of a build without optimisation.
+std::string complaints(const ProcessResult& process);
+/// Wants this exit code, nothing on stdout, and one line on stderr that begins with "perch" and
+/// holds all of `words`.
+void check_error(const ProcessResult& process, int exit_code,
+                 const std::vector<std::string>& words);
+
+std::vector<std::string> keys(const Json& object);
+
+}  // namespace perch::test

@@ -1,0 +1,95 @@
+// Wrong command lines: exit code 2, one line that says what is right, nothing made.
+#include <catch2/catch.hpp>
+#include <fmt/ranges.h>
+#include <tests/apps/command_line.h>
+
+using namespace perch::test;
+
+namespace {
+
+struct Case {
+  Arguments arguments;
+  Arguments words;  // that the message holds
+};
+
+/// Runs each with `common` before its arguments, in an empty folder.
+void check_usage_errors(const std::vector<Case>& cases, const Arguments& common = {}) {
+  const TestFolder folder;
+  for (const auto& [arguments, words] : cases) {
+    Arguments all = common;
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    INFO(fmt::format("perch {}", fmt::join(all, " ")));
+    check_error(run_perch(all, {.directory = folder.path()}), 2, words);
+    CHECK(folder.content().empty());
+  }
+}
+
+}  // namespace
+
+TEST_CASE("unknown words are answered with the nearest valid one") {
+  check_usage_errors({
+      {{}, {"a command is missing", "train"}},
+      {{"trian"}, {"unknown command 'trian'", "nearest: train"}},
+      {{"data", "fecth"}, {"perch data: ", "nearest: fetch"}},
+      {{"--verison"}, {"--verison", "nearest: --version"}},
+      {{"train"}, {"MODEL", "perch train --help"}},
+      {{"train", "temp_met"}, {"perch train: ", "temp_met", "nearest: temp_net"}},
+      {{"train", "temp_net", "--epocs", "3"}, {"--epocs", "nearest: --epochs"}},
+      {{"train", "temp_net", "--epocs=3"}, {"--epocs", "nearest: --epochs"}},
+      {{"train", "temp_net", "extra"}, {"extra", "perch train --help"}},
+      {{"train", "temp_net", "--quantizer", "all_vales"}, {"nearest: all_values"}},
+      {{"train", "temp_net", "--quantizer", "fixed"}, {"fixed", "moving_average"}},
+      {{"train", "temp_net", "--optimizer", "adm"}, {"nearest: adam"}},
+      {{"train", "temp_net", "--schedule", "cosin"}, {"nearest: cosine"}},
+      {{"train", "temp_net", "--input-scale", "units"}, {"nearest: unit"}},
+      {{"evaluate", "m.h5", "--split", "tests"}, {"nearest: test"}},
+      {{"evaluate", "m.h5", "--quantizer", "none"}, {"none", "all_values"}},
+      {{"evaluate", "m.h5", "--epochs", "1"}, {"--epochs", "perch evaluate --help"}},
+  });
+}
+
+TEST_CASE("values out of range are named with the range") {
+  const TestFolder data_folder;
+  check_usage_errors(
+      {
+          {{"--weight-bits", "1"}, {"--weight-bits is 1", "2 to 16"}},
+          {{"--weight-bits", "17"}, {"--weight-bits is 17", "2 to 16"}},
+          {{"--activation-bits", "0"}, {"--activation-bits is 0", "2 to 16"}},
+          {{"--weight-bits", "many"}, {"--weight-bits", "perch train --help"}},
+          {{"--batch-size", "0"}, {"batch", "0"}},
+          {{"--batch-size", "1000"}, {"1000", "72"}},
+          {{"--validation-split", "1"}, {"--validation-split is 1", "[0, 1)"}},
+          {{"--validation-split", "-0.1"}, {"--validation-split is -0.1", "[0, 1)"}},
+          {{"--validation-split", "nan"}, {"--validation-split", "[0, 1)"}},
+          {{"--validation-split", "0.99", "--batch-size", "1"}, {"validation"}},
+          {{"--epochs", "0"}, {"--epochs is 0", "at least 1"}},
+          {{"--threads", "0"}, {"--threads is 0", "at least 1"}},
+          {{"--seed", "-1"}, {"--seed is -1"}},
+          {{"--learning-rate", "0"}, {"--learning-rate is 0", "positive"}},
+          {{"--learning-rate", "inf"}, {"--learning-rate is inf"}},
+          {{"--clip-norm", "0"}, {"--clip-norm is 0"}},
+          {{"--warmup", "-1"}, {"--warmup is -1"}},
+          {{"--optimizer", "sgd", "--momentum", "1"}, {"--momentum is 1", "[0, 1)"}},
+          {{"--name", "a/b"}, {"--name 'a/b'", "--save"}},
+      },
+      {"train", "temp_net", "--data", write_data(data_folder, 80, 0)});
+}
+
+TEST_CASE("options that would have no effect are refused") {
+  const TestFolder data_folder;
+  check_usage_errors(
+      {
+          {{"--momentum", "0.9"}, {"--momentum", "--optimizer sgd"}},
+          {{"--weight-decay", "0.1"}, {"--weight-decay", "adamw"}},
+          {{"--optimizer", "adamw", "--momentum", "0.9"}, {"--momentum", "--optimizer sgd"}},
+          {{"--quantizer", "none", "--per-channel"}, {"--per-channel", "--quantizer none"}},
+          {{"--quantizer", "none", "--weight-bits", "4"}, {"--weight-bits", "leave it out"}},
+          {{"--per-channel", "--per-tensor"}, {"--per-channel", "--per-tensor", "exclude"}},
+          {{"--symmetric", "--asymmetric"}, {"--symmetric", "--asymmetric", "exclude"}},
+          {{"--full-range", "--narrow-range"}, {"--full-range", "--narrow-range", "exclude"}},
+          {{"--images", "a.npy", "--labels", "b.npy"}, {"--data", "--images", "exclude"}},
+          {{"--images", "a.npy"}, {"--images", "--labels"}},
+          {{"--test-images", "a.npy", "--test-labels", "b.npy"}, {"--test-images", "--images"}},
+      },
+      {"train", "temp_net", "--data", write_data(data_folder, 80, 0)});
+}

@@ -1,0 +1,49 @@
+// A steady training step lives on recycled memory.
+#include <tests/support/allocation_counter.h>
+#include <tests/train/fixtures.h>
+
+using namespace perch;
+using namespace perch::test;
+
+namespace {
+
+/// Counts the large allocations of the steps after the first few.
+class CountSteady final : public Callback {
+ public:
+  void on_batch_end(Trainer&, const BatchResult& result) override {
+    if (result.batch == warm_up - 1) counter_.emplace();
+    if (result.batch == result.batches - 2) {  // the last batch may be a smaller one
+      count = counter_->count();
+      largest = counter_->largest();
+      counter_.reset();
+    }
+  }
+  static constexpr std::int64_t warm_up = 3;
+  std::int64_t count = -1;
+  std::size_t largest = 0;
+
+ private:
+  std::optional<AllocationCounter> counter_;
+};
+
+}  // namespace
+
+TEST_CASE("a steady training step makes no heap allocation of 4 KiB or more") {
+  if (!AllocationCounter::available()) {
+    WARN("allocations cannot be counted under this sanitizer");
+    return;
+  }
+  const std::string name =
+      GENERATE(std::string("temp_net"), std::string("ds_net"), std::string("depthwise_net"));
+  const bool wrapped = GENERATE(true, false);
+  CAPTURE(name, wrapped);
+  const std::unique_ptr<Model> model = make_model(name);
+  model->build({32, 32, 3});
+  if (wrapped) quantize(*model);
+  Trainer trainer(*model, Adam(), sparse_categorical_crossentropy({.from_logits = false}));
+  const auto counter = std::make_shared<CountSteady>();
+  trainer.fit(datasets::synthetic(64 * 12, {32, 32, 3}, 10, 2),
+              {.batch_size = 64, .clip_norm = 1.0f, .callbacks = {counter}});
+  CAPTURE(counter->largest);
+  CHECK(counter->count == 0);
+}

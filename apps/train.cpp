@@ -2,7 +2,6 @@
 #include <chrono>
 #include <filesystem>
 #include <memory>
-#include <system_error>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -80,16 +79,6 @@ std::unique_ptr<Model> make_network(const TrainFlags& flags, const Shape& image_
   return model;
 }
 
-void save(Model& model, const fs::path& file, InputScale scale) {
-  std::error_code error;
-  fs::create_directories(file.parent_path(), error);
-  if (error) {
-    fail(ErrorCode::cannot_create, "cannot create {}: {}; choose another folder with --save",
-         file.parent_path().string(), error.message());
-  }
-  io::save_keras(model, file, {.metadata = remember_scale(scale)});
-}
-
 void report(const fs::path& file, const std::optional<Evaluation>& test, const History& history,
             double seconds, Output& output) {
   Json event = {{"event", "result"}, {"model", file.string()}, {"name", file.stem().string()}};
@@ -154,7 +143,7 @@ void train(const TrainFlags& flags, Output& output) {
   if (!flags.quiet) fit.callbacks.push_back(progress_bar());
   const History history = trainer.fit(data.train, fit);
 
-  save(*model, file, scale);
+  io::save_keras(*model, file, {.metadata = remember_scale(scale)});
   std::optional<Evaluation> test;
   if (data.test.size() > 0) test = trainer.evaluate(data.test);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;

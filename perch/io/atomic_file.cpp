@@ -23,6 +23,7 @@ class TemporaryFile {
  public:
   explicit TemporaryFile(const std::filesystem::path& target)
       : target_(target), path_(target.string() + ".XXXXXX") {
+    make_folder(target.parent_path());
     descriptor_ = ::mkostemp(path_.data(), O_CLOEXEC);
     if (descriptor_ < 0) {
       fail(ErrorCode::cannot_create,
@@ -64,6 +65,15 @@ class TemporaryFile {
   }
 
  private:
+  static void make_folder(const std::filesystem::path& folder) {
+    std::error_code error;
+    if (!folder.empty()) std::filesystem::create_directories(folder, error);
+    if (error) {
+      fail(ErrorCode::cannot_create, "{}: cannot be created: {}; choose another folder",
+           folder.string(), error.message());
+    }
+  }
+
   [[noreturn]] void broken() const {
     fail(ErrorCode::io, "{}: writing failed: {}; nothing was changed", target_.string(), reason());
   }

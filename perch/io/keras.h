@@ -26,8 +26,8 @@ struct SaveOptions {
 };
 
 /// Writes the whole model: Keras's groups and attributes, and perch's full specification as JSON in
-/// the root attribute perch_config. To a temporary file beside it first; an existing file stays
-/// until the new one is complete. Throws Error(cannot_create / io).
+/// the root attribute perch_config. Missing folders are made. To a temporary file beside it first;
+/// an existing file stays until the new one is complete. Throws Error(cannot_create / io).
 void save_keras(Model& model, const std::filesystem::path& file, const SaveOptions& options = {});
 
 /// Saves the model and the optimizer's state after each epoch in which the monitored value (loss,

@@ -15,8 +15,9 @@ void write_npy(const std::string& file, const std::string& type, const std::stri
       fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", type, shape);
   header.resize(118 - 1, ' ');  // 10 bytes before it and this make a multiple of 64
   header += '\n';
-  std::vector<std::uint8_t> bytes = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, 118, 0};
-  bytes.insert(bytes.end(), header.begin(), header.end());
+  const std::string preamble("\x93NUMPY\x01\x00\x76\x00", 10);
+  const std::string text = preamble + header;
+  std::vector<std::uint8_t> bytes(text.begin(), text.end());
   bytes.insert(bytes.end(), data.begin(), data.end());
   write_file(file, bytes);
 }

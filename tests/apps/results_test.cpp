@@ -1,4 +1,6 @@
 // What evaluate, inspect, predict, doctor and data report.
+#include <algorithm>
+
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
 #include <tests/apps/command_line.h>
@@ -117,6 +119,13 @@ TEST_CASE("data fetch refuses what is not https before it touches anything") {
               2, {"https"});
   check_error(run_perch({"data", "fetch", "cifar100"}), 2, {"cifar100", "nearest: cifar10"});
   CHECK(folder.content().empty());
+}
+
+TEST_CASE("data fetch without a network names every mirror and the three ways on") {
+  const TestFolder folder;
+  check_error(run_perch({"data", "fetch", "cifar10", "--to", folder / "to", "--mirror",
+                         "http://127.0.0.1:1/", "--mirror", "http://127.0.0.1:2/"}),
+              74, {"127.0.0.1:1", "127.0.0.1:2", "--data DIR", "cifar10_mini", "--mirror URL"});
 }
 
 TEST_CASE("every command has help with an example, and there is a version") {

@@ -20,19 +20,21 @@ void gemm(Transpose trans_a, Transpose trans_b, std::int64_t m, std::int64_t n, 
   use_calling_thread_only();
   const auto flag = [](Transpose t) { return t == Transpose::yes ? CblasTrans : CblasNoTrans; };
   cblas_sgemm(CblasRowMajor, flag(trans_a), flag(trans_b), static_cast<blasint>(m),
-              static_cast<blasint>(n), static_cast<blasint>(k), alpha, a,
-              static_cast<blasint>(lda), b, static_cast<blasint>(ldb), beta, c,
-              static_cast<blasint>(ldc));
+              static_cast<blasint>(n), static_cast<blasint>(k), alpha, a, static_cast<blasint>(lda),
+              b, static_cast<blasint>(ldb), beta, c, static_cast<blasint>(ldc));
 }
 
-std::string core_name() { return openblas_get_corename(); }
+std::string core_name() {
+  return openblas_get_corename();
+}
 
 std::string version() {
   // "OpenBLAS 0.3.21 NO_LAPACKE ..."
   const std::string config = openblas_get_config();
   const auto start = config.find(' ');
-  return start == std::string::npos ? config
-                                    : config.substr(start + 1, config.find(' ', start + 1) - start - 1);
+  return start == std::string::npos
+             ? config
+             : config.substr(start + 1, config.find(' ', start + 1) - start - 1);
 }
 
 }  // namespace perch::blas

@@ -17,9 +17,9 @@ template <class... Args>
 }  // namespace perch
 
 /// Throws Error(ErrorCode::usage) with the formatted message unless the condition holds.
-#define PERCH_CHECK(condition, ...)                              \
-  do {                                                           \
-    if (!(condition)) {                                          \
-      ::perch::fail(::perch::ErrorCode::usage, __VA_ARGS__);     \
-    }                                                            \
+#define PERCH_CHECK(condition, ...)                          \
+  do {                                                       \
+    if (!(condition)) {                                      \
+      ::perch::fail(::perch::ErrorCode::usage, __VA_ARGS__); \
+    }                                                        \
   } while (false)

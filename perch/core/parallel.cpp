@@ -44,7 +44,9 @@ void set_thread_count(int count) {
   pool = std::make_shared<Pool>(count);
 }
 
-int thread_count() { return current_pool()->arena.max_concurrency(); }
+int thread_count() {
+  return current_pool()->arena.max_concurrency();
+}
 
 void parallel_for(std::int64_t chunks, ChunkBody body) {
   if (chunks <= 0) return;
@@ -76,7 +78,9 @@ FlushDenormals::FlushDenormals() : former_(_mm_getcsr()) {
   constexpr unsigned flush_to_zero = 0x8000, denormals_are_zero = 0x0040;
   _mm_setcsr(former_ | flush_to_zero | denormals_are_zero);
 }
-FlushDenormals::~FlushDenormals() { _mm_setcsr(former_); }
+FlushDenormals::~FlushDenormals() {
+  _mm_setcsr(former_);
+}
 
 #else
 

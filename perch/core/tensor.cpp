@@ -26,11 +26,14 @@ float Tensor::item() const {
   return *data();
 }
 
-Tensor Tensor::clone() const { return empty() ? Tensor() : Tensor(shape_, values()); }
+Tensor Tensor::clone() const {
+  return empty() ? Tensor() : Tensor(shape_, values());
+}
 
 Tensor Tensor::reshape(const Shape& shape) const {
-  PERCH_CHECK(!empty() && shape.size() == size(), "tensor: {} elements of shape {} cannot become {}",
-              size(), shape_.to_string(), shape.to_string());
+  PERCH_CHECK(!empty() && shape.size() == size(),
+              "tensor: {} elements of shape {} cannot become {}", size(), shape_.to_string(),
+              shape.to_string());
   Tensor result = *this;
   result.shape_ = shape;
   return result;
@@ -43,6 +46,8 @@ void Tensor::copy_from(const Tensor& source) {
   std::copy_n(source.data(), size(), data());
 }
 
-void Tensor::fill(float value) { std::fill_n(data(), size(), value); }
+void Tensor::fill(float value) {
+  std::fill_n(data(), size(), value);
+}
 
 }  // namespace perch

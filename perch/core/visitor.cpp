@@ -10,7 +10,11 @@ void Visitor::config(std::string_view, std::vector<std::int64_t>&) {}
 void Visitor::weight(std::string_view, Variable&) {}
 void Visitor::buffer(std::string_view, Tensor&) {}
 void Visitor::counter(std::string_view, std::int32_t&) {}
-void Visitor::child(std::string_view, Visitable& child) { child.visit(*this); }
-void Visitor::part(std::string_view, Visitable& part) { part.visit(*this); }
+void Visitor::child(std::string_view, Visitable& child) {
+  child.visit(*this);
+}
+void Visitor::part(std::string_view, Visitable& part) {
+  part.visit(*this);
+}
 
 }  // namespace perch

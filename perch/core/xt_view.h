@@ -12,7 +12,9 @@
 
 namespace perch {
 
-inline std::vector<std::size_t> xt_shape(const Shape& shape) { return {shape.begin(), shape.end()}; }
+inline std::vector<std::size_t> xt_shape(const Shape& shape) {
+  return {shape.begin(), shape.end()};
+}
 
 /// The tensor's own elements, without a copy.
 inline auto xt_view(Tensor& t) {

@@ -188,10 +188,16 @@ TEST_CASE("weights of another architecture change nothing") {
   CHECK(values_of(same) == untouched);
 }
 
+TEST_CASE("missing folders of a target are made") {
+  const TempFolder folder;
+  Sequential model = small_net();
+  io::save_keras(model, folder / "one/two/model.h5");
+  CHECK(std::filesystem::exists(folder / "one/two/model.h5"));
+}
+
 TEST_CASE("a target that cannot be made is an error and leaves nothing") {
   const TempFolder folder;
   Sequential model = small_net();
-  error_of(ErrorCode::cannot_create, [&] { io::save_keras(model, folder / "no/model.h5"); });
   write_file(folder / "file", "x");
   error_of(ErrorCode::cannot_create, [&] { io::save_keras(model, folder / "file/model.h5"); });
   std::filesystem::create_directory(folder / "model.h5");

@@ -85,11 +85,12 @@ TEST_CASE("kernels see pointers and small structs only") {
 }
 
 TEST_CASE("public headers stay clear of xtensor, xsimd, fmt and HDF5") {
-  static const std::regex pattern(R"re(#\s*include\s*<(xtensor|xsimd|fmt|hdf5|nlohmann|curl|archive|tbb)[/.])re");
+  static const std::regex pattern(
+      R"re(#\s*include\s*<(xtensor|xsimd|fmt|hdf5|nlohmann|curl|archive|tbb)[/.])re");
   for (const fs::path& file : sources_under(root)) {
     if (file.extension() != ".h" || file.string().find("/kernels/") != std::string::npos) continue;
-    const std::set<std::string> for_sources_only = {"check.h", "xt_view.h", "hdf5.h", "keras_config.h",
-                                                    "spec_json.h"};
+    const std::set<std::string> for_sources_only = {"check.h", "xt_view.h", "hdf5.h",
+                                                    "keras_config.h", "spec_json.h"};
     if (for_sources_only.count(file.filename())) continue;
     std::ifstream in(file);
     for (std::string line; std::getline(in, line);) {

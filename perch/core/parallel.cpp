@@ -1,4 +1,3 @@
-#include <atomic>
 #include <mutex>
 
 #include <tbb/global_control.h>

@@ -65,7 +65,7 @@ struct Loader::Impl {
   void start(std::int64_t epoch);
   bool next(Batch& batch);
   std::int64_t batches() const {
-    return (dataset.size() + options.batch_size - 1) / options.batch_size;
+    return (dataset.size() - 1) / options.batch_size + 1;
   }
 
  private:
@@ -127,8 +127,8 @@ void Loader::Impl::start(std::int64_t epoch) {
   }
   error = nullptr;
   upcoming = 0;
-  state = State::wanted;
   if (!worker.joinable()) worker = std::thread([this] { work(); });
+  state = State::wanted;
   changed.notify_all();
 }
 

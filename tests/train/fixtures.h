@@ -3,13 +3,10 @@
 
 #include <cstdint>
 #include <cstring>
-#include <functional>
 #include <numeric>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <catch2/catch.hpp>
 
 #include <perch/datasets/synthetic.h>
 #include <perch/perch.h>
@@ -63,18 +60,6 @@ inline std::vector<std::uint32_t> state_bits(Layer& model) {
     std::memcpy(bits.data() + at, values.data(), values.size_bytes());
   }
   return bits;
-}
-
-/// The message of the Error that `act` throws, whose code must be `code`.
-inline std::string error_of(ErrorCode code, const std::function<void()>& act) {
-  try {
-    act();
-  } catch (const Error& error) {
-    CHECK(error.code() == code);
-    return error.what();
-  }
-  FAIL("no error was thrown");
-  return {};
 }
 
 }  // namespace perch::test

@@ -63,7 +63,7 @@ void sums(const float* x, const float* shift, std::int64_t rows, std::int64_t wi
                 const Batch d = Batch::load_unaligned(x + row * width + column) -
                                 Batch::load_unaligned(shift + column);
                 value += d;
-                square = xsimd::fma(d, d, square);
+                square = multiply_add(d, d, square);
               });
 }
 
@@ -75,7 +75,7 @@ void gradient_sums(const float* dy, const float* x, const float* mean, std::int6
                 const Batch d = Batch::load_unaligned(x + row * width + column) -
                                 Batch::load_unaligned(mean + column);
                 value += upstream;
-                product = xsimd::fma(upstream, d, product);
+                product = multiply_add(upstream, d, product);
               });
 }
 
@@ -96,7 +96,7 @@ void normalise(float* y, const float* x, const float* mean, const float* scale, 
   for_each_vector(n, width, [=](std::int64_t i, std::int64_t column, std::int64_t count) {
     const Batch centred = load(x + i, count) - Batch::load_unaligned(mean + column);
     store(y + i,
-          xsimd::fma(centred, Batch::load_unaligned(scale + column),
+          multiply_add(centred, Batch::load_unaligned(scale + column),
                      Batch::load_unaligned(beta + column)),
           count);
   });

@@ -64,9 +64,7 @@ struct Loader::Impl {
 
   void start(std::int64_t epoch);
   bool next(Batch& batch);
-  std::int64_t batches() const {
-    return (dataset.size() - 1) / options.batch_size + 1;
-  }
+  std::int64_t batches() const { return (dataset.size() - 1) / options.batch_size + 1; }
 
  private:
   enum class State { idle, wanted, ready };

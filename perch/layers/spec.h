@@ -40,7 +40,7 @@ void apply_config(const LayerSpec& spec, Visitable& target);
 /// Reads what `visit` reports as configuration.
 void read_config(Visitable& source, LayerSpec& spec);
 
-/// Makes a kind known to make_layer. A second registration of a kind replaces the first.
+/// Makes a kind known to make_layer, or replaces it. Unlocked: register before threads make layers.
 using LayerFactory = std::function<std::unique_ptr<Layer>(const LayerSpec&)>;
 void register_layer(const std::string& kind, LayerFactory factory);
 std::vector<std::string> layer_kinds();

@@ -1,4 +1,5 @@
 // A steady training step lives on recycled memory.
+#include <catch2/catch.hpp>
 #include <tests/support/allocation_counter.h>
 #include <tests/train/fixtures.h>
 

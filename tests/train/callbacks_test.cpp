@@ -6,6 +6,7 @@
 #include <sstream>
 #include <thread>
 
+#include <tests/support/errors.h>
 #include <tests/train/fixtures.h>
 #include <tests/train/stderr_capture.h>
 #include <unistd.h>

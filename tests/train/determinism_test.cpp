@@ -1,4 +1,5 @@
 // The same bits with any number of threads, and on every run.
+#include <catch2/catch.hpp>
 #include <tests/train/fixtures.h>
 
 using namespace perch;

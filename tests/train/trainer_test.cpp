@@ -4,6 +4,7 @@
 #include <set>
 #include <sstream>
 
+#include <tests/support/errors.h>
 #include <tests/train/fixtures.h>
 #include <tests/train/stderr_capture.h>
 

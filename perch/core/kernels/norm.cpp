@@ -97,7 +97,7 @@ void normalise(float* y, const float* x, const float* mean, const float* scale, 
     const Batch centred = load(x + i, count) - Batch::load_unaligned(mean + column);
     store(y + i,
           multiply_add(centred, Batch::load_unaligned(scale + column),
-                     Batch::load_unaligned(beta + column)),
+                       Batch::load_unaligned(beta + column)),
           count);
   });
 }
@@ -108,7 +108,7 @@ void gradient(float* dx, const float* dy, const float* x, const float* mean, con
     const Batch centred = load(x + i, count) - Batch::load_unaligned(mean + column);
     const Batch upstream = load(dy + i, count) - Batch::load_unaligned(offset + column);
     store(dx + i,
-          xsimd::fnma(centred, Batch::load_unaligned(slope + column), upstream) *
+          multiply_add(-centred, Batch::load_unaligned(slope + column), upstream) *
               Batch::load_unaligned(scale + column),
           count);
   });

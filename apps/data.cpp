@@ -1,4 +1,5 @@
 // perch data: fetches the official CIFAR-10 files and checks them.
+#include <csignal>
 #include <cstdio>
 #include <memory>
 
@@ -48,16 +49,20 @@ class DownloadBar {
   bool shown_, drawn_ = false;
 };
 
+volatile std::sig_atomic_t interrupted = 0;
+
 void fetch(const FetchFlags& flags, Output& output) {
   check_choice("data set", flags.dataset, {"cifar10"});
   datasets::FetchResult result;
   {
     DownloadBar bar(flags.quiet);
+    // Ctrl-C ends the download in good order; what has come stays, to go on with.
+    std::signal(SIGINT, [](int) { interrupted = 1; });
     result = datasets::fetch_cifar10({.to = flags.to,
                                       .mirrors = flags.mirrors,
                                       .progress = [&](const datasets::FetchProgress& progress) {
                                         bar.show(progress);
-                                        return true;
+                                        return interrupted == 0;
                                       }});
   }
   output.event({{"event", "result"},

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <perch/core/check.h>
+#include <perch/core/kernels/table.h>
 #include <perch/core/suggest.h>
 
 #include "commands.h"
@@ -86,6 +87,7 @@ int run(const CLI::App& app, const std::vector<Command>& commands, bool json) {
 #endif
   const std::string path = command_path(app);
   try {
+    kernels::active();  // a wrong PERCH_FORCE_ARCH shows here rather than in some layer's name
     Output output(json);
     for (const auto& command : commands) {
       if (command.app->parsed()) command.run(output);

@@ -8,27 +8,19 @@
 #include <fmt/format.h>
 
 #include <perch/core/check.h>
-#include <perch/io/keras.h>
 #include <perch/train/trainer.h>
 
 #include "commands.h"
-#include "data_flags.h"
-#include "flags.h"
 #include "model_file.h"
-#include "quantize_flags.h"
+#include "model_run.h"
 
 using namespace perch;
 
 namespace {
 
 struct PredictFlags {
-  std::string model;
-  std::int64_t batch_size = 256;
+  ModelRunFlags run;
   std::optional<std::int64_t> limit;
-  EvaluationDataFlags data;
-  InputScaleFlag scale;
-  QuantizeFlags quantize;
-  ThreadsFlag threads;
 };
 
 double probability_of(std::span<const float> outputs, std::size_t index, bool softmax) {
@@ -40,20 +32,16 @@ double probability_of(std::span<const float> outputs, std::size_t index, bool so
 
 void predict(const PredictFlags& flags, Output& output) {
   PERCH_CHECK(!flags.limit || *flags.limit >= 1, "--limit is {}, must be at least 1", *flags.limit);
-  flags.threads.use();
-  flags.quantize.check();
-  const Dataset images = flags.data.load();
-  const auto model = open_model(flags.model, flags.quantize);
-  Dataset data = flags.scale.apply(images, remembered_scale(flags.model));
+  auto [model, data] = open_run(flags.run);
   if (flags.limit) data = data.subset(0, std::min(*flags.limit, data.size()));
-  check_fits(*model, data);
 
-  const auto names = flags.data.class_names();
+  const auto names = flags.run.data.class_names();
   const auto name_of = [&](std::size_t index) {
     return index < names.size() ? names[index] : std::to_string(index);
   };
   const bool softmax = ends_in_softmax(*model);
-  const Tensor outputs = Trainer(*model, Adam(), loss_for(*model)).predict(data, flags.batch_size);
+  const Tensor outputs =
+      Trainer(*model, Adam(), loss_for(*model)).predict(data, flags.run.batch_size);
   const auto classes = static_cast<std::size_t>(model->output_shape().size());
   for (std::int64_t i = 0; i < data.size(); ++i) {
     const auto row = outputs.values().subspan(static_cast<std::size_t>(i) * classes, classes);
@@ -81,14 +69,7 @@ Command add_predict(CLI::App& parent) {
   app->footer(
       "Example:\n  perch predict models/temp_net_8wbits_8abits_asym_full_perch_AV.h5 --data "
       "datasets/cifar10_mini --limit 10");
-  app->add_option("MODEL", flags->model, "Model file")->type_name("FILE.h5")->required();
-  flags->data.add_to(*app);
+  flags->run.add_to(*app);
   app->add_option("--limit", flags->limit, "Only the first N images")->type_name("N");
-  flags->scale.add_to(*app, "default: as the model was trained");
-  app->add_option("--batch-size", flags->batch_size, "Images at a time")
-      ->type_name("N")
-      ->capture_default_str();
-  flags->threads.add_to(*app);
-  flags->quantize.add_to(*app, QuantizeFlags::Use::read);
   return {app, [flags](Output& output) { predict(*flags, output); }};
 }

@@ -18,11 +18,12 @@ constexpr std::int64_t official_records = 10'000;
 /// Whole records and at least one, or throws.
 std::int64_t count_records(const fs::path& path, const File& file) {
   const std::int64_t size = file.size();
-  if (size == 0) fail(ErrorCode::bad_data, "{}: is empty", path.string());
+  if (size == 0)
+    fail(ErrorCode::bad_data, "{}: is empty; remove it or copy it anew", path.string());
   if (size % record_bytes != 0) {
     fail(ErrorCode::bad_data,
          "{}: {} bytes are not whole records of {} bytes (one label, 3 x 32 x 32 pixels); the file "
-         "is truncated or not CIFAR-10 in binary form",
+         "is truncated or not CIFAR-10 in binary form, copy or fetch it anew",
          path.string(), size, record_bytes);
   }
   return size / record_bytes;
@@ -30,7 +31,8 @@ std::int64_t count_records(const fs::path& path, const File& file) {
 
 void check_label(const fs::path& path, std::int64_t record, std::int64_t label) {
   if (label < class_count) return;
-  fail(ErrorCode::bad_data, "{}: label {} of record {} is over {}; the file is damaged",
+  fail(ErrorCode::bad_data,
+       "{}: label {} of record {} is over {}; the file is damaged, copy or fetch it anew",
        path.string(), label, record, class_count - 1);
 }
 
@@ -120,8 +122,8 @@ std::string verify_file(const fs::path& path) {
   const File file = File::open(path);
   const std::int64_t records = count_records(path, file);
   if (records != official_records) {
-    fail(ErrorCode::bad_data, "{}: {} bytes, where the official file has {}", path.string(),
-         file.size(), official_records * record_bytes);
+    fail(ErrorCode::bad_data, "{}: {} bytes, where the official file has {}; copy or fetch it anew",
+         path.string(), file.size(), official_records * record_bytes);
   }
   std::vector<std::uint8_t> bytes(static_cast<std::size_t>(records * record_bytes));
   file.read_at(0, bytes.data(), records * record_bytes);

@@ -39,7 +39,8 @@ class Turn {
 template <class... Args>
 [[noreturn]] void damaged(const std::string& file, fmt::format_string<Args...> format,
                           Args&&... args) {
-  fail(ErrorCode::bad_data, "{}: {}", file, fmt::format(format, std::forward<Args>(args)...));
+  fail(ErrorCode::bad_data, "{}: {}; use an intact copy or save the model again", file,
+       fmt::format(format, std::forward<Args>(args)...));
 }
 
 // Writing happens in memory: what fails there is memory or a limit of the format.
@@ -130,7 +131,7 @@ H5Group H5Group::open(const std::filesystem::path& file) {
   std::error_code error;
   const std::string name = file.string();
   if (!std::filesystem::exists(file, error)) {
-    fail(ErrorCode::missing_input, "{}: no such file", name);
+    fail(ErrorCode::missing_input, "{}: no such file; check the path", name);
   }
   if (std::filesystem::is_directory(file, error)) {
     fail(ErrorCode::missing_input, "{}: is a folder; name the .h5 file in it", name);
@@ -139,7 +140,7 @@ H5Group H5Group::open(const std::filesystem::path& file) {
   if (error) fail(ErrorCode::missing_input, "{}: cannot be read: {}", name, error.message());
   const htri_t is_hdf5 = H5Fis_hdf5(name.c_str());
   if (is_hdf5 < 0) fail(ErrorCode::missing_input, "{}: cannot be opened for reading", name);
-  if (is_hdf5 == 0) damaged(name, "is not an HDF5 file; a Keras .h5 model is needed");
+  if (is_hdf5 == 0) damaged(name, "is not an HDF5 file, which a Keras .h5 model is");
   H5Group root;
   H5Id id(H5Fopen(name.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
   if (!id.valid()) damaged(name, "cannot be opened as HDF5: the file is truncated or damaged");

@@ -110,14 +110,14 @@ class CheckedBuild {
     const std::size_t index = seen_[weight.leaf]++;
     const FileWeight* const found = stored == nullptr ? nullptr : stored->find(weight.leaf, index);
     if (found == nullptr) {
-      fail(ErrorCode::bad_data, "{}: layer {} has no dataset {} in the file", file_, name,
-           weight.leaf);
+      fail(ErrorCode::bad_data, "{}: layer {} has no dataset {} in the file; save the model again",
+           file_, name, weight.leaf);
     }
     const H5Dataset dataset = stored->dataset(*found);
     if (dataset.shape().size() != weight.values) {
       fail(ErrorCode::bad_data,
            "{}: {} has the shape {}, but the configuration of {} asks for {} "
-           "values",
+           "values; was it edited, or the file mixed with another?",
            file_, dataset.path(), dataset.shape().to_string(), name, weight.values);
     }
   }

@@ -43,6 +43,10 @@ struct Evaluation {
 };
 std::ostream& operator<<(std::ostream& out, const Evaluation& evaluation);
 
+/// Images at a time where nothing is trained. Part of the result: losses are float32 means of
+/// batches.
+inline constexpr std::int64_t evaluation_batch_size = 64;
+
 /// Borrows the model, which must outlive it and be built before fit, evaluate and predict.
 class Trainer {
  public:
@@ -58,9 +62,9 @@ class Trainer {
   History fit(const Dataset& data, const FitOptions& options);
   /// Inference mode; changes nothing in the model. (The batch size is training's, so that the
   /// buffers are too.)
-  Evaluation evaluate(const Dataset& data, std::int64_t batch_size = 64);
+  Evaluation evaluate(const Dataset& data, std::int64_t batch_size = evaluation_batch_size);
   /// The model's outputs, [count, ...].
-  Tensor predict(const Dataset& data, std::int64_t batch_size = 64);
+  Tensor predict(const Dataset& data, std::int64_t batch_size = evaluation_batch_size);
 
   /// One step on one batch: loss before the update. Random draws are those of seed 0.
   double train_batch(const Batch& batch, float learning_rate);

@@ -34,9 +34,10 @@ Split split(const Dataset& data, const FitOptions& options) {
 
 void check(const FitOptions& options, std::int64_t train_images) {
   PERCH_CHECK(options.epochs >= 1, "fit: {} epochs; train for at least 1", options.epochs);
-  PERCH_CHECK(options.batch_size >= 1 && options.batch_size <= train_images,
-              "fit: batch size {} is outside [1, {}], the number of training images; choose another",
-              options.batch_size, train_images);
+  PERCH_CHECK(
+      options.batch_size >= 1 && options.batch_size <= train_images,
+      "fit: batch size {} is outside [1, {}], the number of training images; choose another",
+      options.batch_size, train_images);
   PERCH_CHECK(std::isfinite(options.clip_norm) && options.clip_norm >= 0.0f,
               "fit: clip_norm {} must be above 0, or 0 for no clipping", options.clip_norm);
   for (const CallbackPtr& callback : options.callbacks) {

@@ -57,7 +57,7 @@ TEST_CASE("data that is missing or damaged ends train before anything is written
   bytes.pop_back();
   write_file(batch, bytes);
   check_error(train_on(data, save), 65, {"data_batch_1.bin", "3073"});
-  write_file(batch, {});
+  write_file(batch, "");
   check_error(train_on(data, save), 65, {"data_batch_1.bin", "empty"});
   bytes = records(80);
   bytes[3073] = 10;
@@ -71,7 +71,7 @@ TEST_CASE("data that is missing or damaged ends train before anything is written
 TEST_CASE("a target that cannot be written ends train at once and leaves no litter") {
   const TestFolder folder;
   const std::string data = write_data(folder, 80, 0);
-  write_file(folder / "file", {1});
+  write_file(folder / "file", "x");
   check_error(train_on(data, folder / "file"), 73, {"file", "--save"});
   check_error(train_on(data, folder / "file/deeper"), 73, {"file", "--save"});
   fs::create_directories(folder / "models/temp_net_8wbits_8abits_asym_full_perch_AV.h5");

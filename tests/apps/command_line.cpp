@@ -1,31 +1,16 @@
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 #include <sstream>
-#include <stdexcept>
 
 #include <catch2/catch.hpp>
-#include <stdlib.h>
 #include <tests/apps/command_line.h>
 
 namespace perch::test {
 namespace fs = std::filesystem;
 
-TestFolder::TestFolder() {
-  std::string name = (fs::temp_directory_path() / "perch-apps-XXXXXX").string();
-  if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp: " + name);
-  path_ = name;
-}
-
-TestFolder::~TestFolder() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
-
 std::vector<std::string> TestFolder::content() const {
   std::vector<std::string> names;
-  for (const auto& entry : fs::recursive_directory_iterator(path_)) {
-    names.push_back(fs::relative(entry.path(), path_).string());
+  for (const auto& entry : fs::recursive_directory_iterator(path())) {
+    names.push_back(fs::relative(entry.path(), path()).string());
   }
   std::sort(names.begin(), names.end());
   return names;
@@ -47,14 +32,7 @@ std::vector<std::uint8_t> records(int count) {
 }
 
 void write_file(const fs::path& file, const std::vector<std::uint8_t>& bytes) {
-  std::ofstream(file, std::ios::binary)
-      .write(reinterpret_cast<const char*>(bytes.data()),
-             static_cast<std::streamsize>(bytes.size()));
-}
-
-std::vector<std::uint8_t> read_file(const fs::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), {}};
+  write_file(file, std::string(bytes.begin(), bytes.end()));
 }
 
 std::string write_data(const TestFolder& folder, int train_count, int test_count) {

@@ -8,33 +8,24 @@
 
 #include <nlohmann/json.hpp>
 #include <tests/support/process.h>
+#include <tests/support/temp_folder.h>
 
 namespace perch::test {
 
 using Json = nlohmann::ordered_json;
 using Arguments = std::vector<std::string>;
 
-/// A folder of its own for a test, removed at the end.
-class TestFolder {
+/// A temporary folder whose paths are arguments, so strings.
+class TestFolder : public TempFolder {
  public:
-  TestFolder();
-  ~TestFolder();
-  TestFolder(const TestFolder&) = delete;
-  TestFolder& operator=(const TestFolder&) = delete;
-
-  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-  const std::filesystem::path& path() const { return path_; }
+  std::string operator/(const std::string& name) const { return (path() / name).string(); }
   /// Relative paths of everything in it, sorted.
   std::vector<std::string> content() const;
-
- private:
-  std::filesystem::path path_;
 };
 
 /// CIFAR-10 records with labels 0, 1, ..., 9, 0, ... and images that a network can tell apart.
 std::vector<std::uint8_t> records(int count);
 void write_file(const std::filesystem::path& file, const std::vector<std::uint8_t>& bytes);
-std::vector<std::uint8_t> read_file(const std::filesystem::path& file);
 /// data_batch_1.bin, and test_batch.bin unless test_count is 0.
 std::string write_data(const TestFolder& folder, int train_count = 100, int test_count = 40);
 

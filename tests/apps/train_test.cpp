@@ -114,7 +114,7 @@ TEST_CASE("stdout holds results only and --quiet keeps stderr empty") {
 TEST_CASE("the saved model is the same to the byte for any number of threads") {
   const TestFolder folder;
   const std::string data = write_data(folder);
-  std::vector<std::vector<std::uint8_t>> files;
+  std::vector<std::string> files;
   for (const char* threads : {"1", "2", "4"}) {
     const auto event =
         result({"train", "ds_net", "--data", data, "--save", folder / threads, "--threads", threads,
@@ -211,7 +211,7 @@ TEST_CASE("every optimizer option changes what is learned") {
       {"--optimizer", "sgd", "--momentum", "0.9"},
       {"--optimizer", "sgd", "--weight-decay", "0.1"},
   };
-  std::vector<std::vector<std::uint8_t>> files;
+  std::vector<std::string> files;
   for (const auto& variant : variants) files.push_back(weights(variant));
   for (std::size_t i = 0; i < files.size(); ++i) {
     INFO(fmt::format("{}", fmt::join(variants[i], " ")));

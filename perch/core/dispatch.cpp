@@ -20,15 +20,20 @@ namespace perch::kernels {
   extern const ConvKernels conv;               \
   extern const DenseKernels dense;             \
   extern const OptimizeKernels optimize;       \
+  extern const TailKernels tail;               \
+  extern const IntegerKernels integer;         \
   }
-#define PERCH_KERNEL_TABLE(arch)                                                                   \
+#define PERCH_KERNEL_TABLE(arch, integers)                                                         \
   Table(#arch, arch::elementwise, arch::quantize, arch::norm, arch::pool, arch::conv, arch::dense, \
-        arch::optimize)
+        arch::optimize, arch::tail, integers)
 
 #if defined(PERCH_X86_KERNELS)
 PERCH_DECLARE_KERNELS(sse2)
 PERCH_DECLARE_KERNELS(avx2)
 PERCH_DECLARE_KERNELS(avx512)
+namespace avx512vnni {
+extern const IntegerKernels integer;
+}
 #else
 PERCH_DECLARE_KERNELS(generic)
 #endif
@@ -38,17 +43,19 @@ namespace {
 std::vector<Table> detect() {
 #if defined(PERCH_X86_KERNELS)
   // __builtin_cpu_supports asks the operating system (XCR0) too, unlike xsimd 8.1's detection.
-  std::vector<Table> tables{PERCH_KERNEL_TABLE(sse2)};
+  std::vector<Table> tables{PERCH_KERNEL_TABLE(sse2, sse2::integer)};
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    tables.push_back(PERCH_KERNEL_TABLE(avx2));
+    tables.push_back(PERCH_KERNEL_TABLE(avx2, avx2::integer));
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512cd") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw")) {
-      tables.push_back(PERCH_KERNEL_TABLE(avx512));
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vl")) {
+      const bool vnni = __builtin_cpu_supports("avx512vnni");
+      tables.push_back(PERCH_KERNEL_TABLE(avx512, vnni ? avx512vnni::integer : avx512::integer));
     }
   }
   return tables;
 #else
-  return {PERCH_KERNEL_TABLE(generic)};
+  return {PERCH_KERNEL_TABLE(generic, generic::integer)};
 #endif
 }
 

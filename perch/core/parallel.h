@@ -3,24 +3,12 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
-#include <type_traits>
+
+#include <perch/core/function_ref.h>
 
 namespace perch {
 
-/// A non-owning reference to a callable void(std::int64_t): no allocation per loop.
-class ChunkBody {
- public:
-  template <class F>
-  ChunkBody(const F& f)
-      : object_(std::addressof(f)),
-        call_([](const void* object, std::int64_t i) { (*static_cast<const F*>(object))(i); }) {}
-  void operator()(std::int64_t i) const { call_(object_, i); }
-
- private:
-  const void* object_;
-  void (*call_)(const void*, std::int64_t);
-};
+using ChunkBody = FunctionRef<void(std::int64_t)>;
 
 /// Number of threads that parallel_for uses, the caller's included. Throws Error(usage) below 1.
 void set_thread_count(int count);

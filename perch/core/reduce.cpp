@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <atomic>
+#include <cmath>
 
 #include <xtensor/xmath.hpp>
 
@@ -46,6 +48,20 @@ Tensor sum_of(Tensor a, const Tensor& b) {
                                       b.data() + range.begin, range.size());
   });
   return total;
+}
+
+bool all_finite(const Tensor& t) {
+  const float* const data = t.data();
+  std::atomic<bool> finite = true;
+  parallel_elements(t.size(), [&](ChunkRange range) {
+    const auto sum = kernels::active().elementwise.sum;
+    // A sum that is finite says it of every element; one that is not may only be too large.
+    if (std::isfinite(sum(data + range.begin, range.size()))) return;
+    if (!std::all_of(data + range.begin, data + range.end, [](float x) { return std::isfinite(x); })) {
+      finite = false;
+    }
+  });
+  return finite;
 }
 
 Tensor reuse_or_allocate(const Tensor& t) {

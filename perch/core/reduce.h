@@ -15,6 +15,9 @@ Tensor reduce_to_shape(Tensor t, const Shape& target);
 /// a + b elementwise, in a's elements when nobody else holds them. Shapes must be equal.
 Tensor sum_of(Tensor a, const Tensor& b);
 
+/// Whether no element is infinite or NaN.
+bool all_finite(const Tensor& t);
+
 /// Where an op may put a result of t's shape: t itself when nobody else holds its elements, else a
 /// new tensor.
 Tensor reuse_or_allocate(const Tensor& t);

@@ -76,6 +76,11 @@ std::shared_ptr<double> allocate_doubles(std::int64_t count) {
   return {floats, reinterpret_cast<double*>(floats.get())};
 }
 
+std::shared_ptr<std::uint8_t> allocate_bytes(std::int64_t count) {
+  const std::shared_ptr<float> floats = allocate_floats((count + 3) / 4);
+  return {floats, reinterpret_cast<std::uint8_t*>(floats.get())};
+}
+
 void keep_returned_buffers(bool keep) {
   free_list()->keep = keep;
 }

@@ -11,8 +11,9 @@ namespace perch {
 /// last owner goes. Thread-safe. Throws std::bad_alloc.
 std::shared_ptr<float> allocate_floats(std::int64_t count);
 
-/// The same for doubles, for partial sums.
+/// The same for doubles, for partial sums, and for bytes, for codes.
 std::shared_ptr<double> allocate_doubles(std::int64_t count);
+std::shared_ptr<std::uint8_t> allocate_bytes(std::int64_t count);
 
 /// Whether returned buffers wait in the free list, as they do unless told otherwise, or go back to
 /// the system at once, so that checkers of memory see every buffer's end.

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include <perch/core/check.h>
+#include <perch/core/encoding.h>
 #include <perch/core/storage.h>
 #include <perch/core/tensor.h>
 
@@ -20,6 +21,36 @@ Tensor Tensor::full(const Shape& shape, float value) {
   return result;
 }
 
+Tensor Tensor::encoded(const Shape& shape, std::shared_ptr<const Encoding> encoding) {
+  Tensor result;
+  result.shape_ = shape;
+  result.encoding_ = std::move(encoding);
+  return result;
+}
+
+const float* Tensor::decoded() const {
+  return encoding_ == nullptr ? nullptr : encoding_->floats(size()).get();
+}
+
+void Tensor::settle() {
+  if (storage_ == nullptr) {
+    const std::shared_ptr<float> floats = encoding_->floats(size());
+    storage_ = allocate_floats(size());
+    std::copy_n(floats.get(), size(), storage_.get());
+  }
+  encoding_ = nullptr;
+}
+
+const CodeGrid* Tensor::grid() const {
+  return encoding_ == nullptr || encoding_->map != nullptr ? nullptr : encoding_->grid.get();
+}
+
+void Tensor::set_grid(std::shared_ptr<const CodeGrid> grid) {
+  auto encoding = std::make_shared<Encoding>();
+  encoding->grid = std::move(grid);
+  encoding_ = std::move(encoding);
+}
+
 float Tensor::item() const {
   PERCH_CHECK(size() == 1, "tensor: item() needs one element, shape {} has {}", shape_.to_string(),
               size());
@@ -36,6 +67,9 @@ Tensor Tensor::reshape(const Shape& shape) const {
               shape.to_string());
   Tensor result = *this;
   result.shape_ = shape;
+  // Axes of another shape mean other elements.
+  const CodeGrid* const known = grid();
+  if (storage_ != nullptr && known != nullptr && !known->axes.empty()) result.encoding_ = nullptr;
   return result;
 }
 

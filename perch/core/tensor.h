@@ -1,5 +1,6 @@
 // Tensor: a cheap handle on a contiguous, row-major float32 array. It knows nothing of gradients
-// (see variable.h) and does no arithmetic (see ops/).
+// (see variable.h) and does no arithmetic (see ops/). Elements may be kept in another form, or be
+// known to lie on a grid (see encoding.h).
 #pragma once
 
 #include <cstdint>
@@ -11,6 +12,9 @@
 #include <perch/core/shape.h>
 
 namespace perch {
+
+struct CodeGrid;
+struct Encoding;
 
 /// A copy shares the elements; clone() copies them.
 class Tensor {
@@ -26,13 +30,19 @@ class Tensor {
   static Tensor full(const Shape& shape, float value);
   static Tensor zeros(const Shape& shape) { return full(shape, 0.0f); }
   static Tensor scalar(float value) { return full({}, value); }
+  /// Elements that are computed when somebody asks for floats: see encoding.h.
+  static Tensor encoded(const Shape& shape, std::shared_ptr<const Encoding> encoding);
 
-  bool empty() const { return storage_ == nullptr; }
+  bool empty() const { return storage_ == nullptr && encoding_ == nullptr; }
   const Shape& shape() const { return shape_; }
   std::int64_t size() const { return empty() ? 0 : shape_.size(); }
 
-  float* data() { return storage_.get(); }
-  const float* data() const { return storage_.get(); }
+  /// Writing access; an encoding is decoded and given up.
+  float* data() {
+    if (encoding_ != nullptr) settle();
+    return storage_.get();
+  }
+  const float* data() const { return storage_ == nullptr ? decoded() : storage_.get(); }
   std::span<float> values() { return {data(), static_cast<std::size_t>(size())}; }
   std::span<const float> values() const { return {data(), static_cast<std::size_t>(size())}; }
   /// The only element. Throws Error(usage) unless there is exactly one.
@@ -47,11 +57,24 @@ class Tensor {
 
   /// True when no other handle shares the elements, so that an op may reuse them for its result.
   bool unique() const { return storage_.use_count() == 1; }
-  bool shares_storage_with(const Tensor& other) const { return storage_ == other.storage_; }
+  bool shares_storage_with(const Tensor& other) const {
+    return storage_ == other.storage_ && encoding_ == other.encoding_;
+  }
+
+  /// What the elements are made of as long as they are no floats; null when they are.
+  const Encoding* deferred() const { return storage_ == nullptr ? encoding_.get() : nullptr; }
+  /// The grid that the elements lie on; null when none is known.
+  const CodeGrid* grid() const;
+  /// Says so of floats that do lie on it.
+  void set_grid(std::shared_ptr<const CodeGrid> grid);
 
  private:
+  const float* decoded() const;
+  void settle();
+
   Shape shape_;
-  std::shared_ptr<float> storage_;
+  std::shared_ptr<float> storage_;            // null: none, or the encoding has them
+  std::shared_ptr<const Encoding> encoding_;  // null: plain floats
 };
 
 }  // namespace perch

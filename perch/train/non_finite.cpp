@@ -2,16 +2,13 @@
 #include <cmath>
 
 #include <perch/core/check.h>
+#include <perch/core/reduce.h>
 #include <perch/layers/state.h>
 #include <perch/train/non_finite.h>
 #include <perch/train/snapshot.h>
 
 namespace perch {
 namespace {
-
-bool all_finite(const Tensor& tensor) {
-  return std::ranges::all_of(tensor.values(), [](float x) { return std::isfinite(x); });
-}
 
 // "'conv2d' (its weight conv2d/kernel)", or nothing.
 std::string first_culprit(Model& model, const Batch& batch, Context context) {

@@ -27,6 +27,8 @@ struct WindowProduct {
   const float* bias;  ///< rounded up to lanes; null: zeros
   float* output;
   std::int64_t filters;
+  /// Depthwise: sums are multiplied with it before the bias is added; null: they are not.
+  const float* scale;
 };
 
 /// sums[term][f] += sum over positions of input * gradient. `filters` is a multiple of lanes, and

@@ -1,65 +1,37 @@
-// Convolutions that mix channels: forward product and weight gradient. For kernel sources only.
+// Convolutions that mix channels, in float: forward product and weight gradient. For kernel sources
+// only.
 #pragma once
 
-#include <perch/core/kernels/conv_window.h>
+#include <perch/core/kernels/conv_product.h>
 
 namespace perch::kernels {
 namespace {
 
-constexpr std::int64_t filter_vectors = 2;
+struct FloatArithmetic {
+  using Element = float;
+  using Weight = float;
+  using Sum = Batch;
+  using Weights = Batch;
+  using Product = WindowProduct;
+  static constexpr std::int64_t width = lanes;
 
-template <int Vectors>
-[[gnu::noinline]] void multiply_block(const PositionBlock& block, const WindowProduct& product,
-                                      const float* weights, std::int64_t first) {
-  const WindowWalk& walk = product.walk;
-  Batch sums[block_positions][Vectors];
-  repeat<Vectors>([&](int v) PERCH_INLINE {
-    const Batch bias =
-        load_or_zero(product.bias == nullptr ? nullptr : product.bias + first + v * lanes);
-    repeat<block_positions>([&](int p) PERCH_INLINE { sums[p][v] = bias; });
-  });
-  for (std::int64_t row = 0; row < walk.tap_rows; ++row) {
-    for (std::int64_t col = 0; col < walk.tap_cols; ++col) {
-      const std::int64_t offset = row * walk.in_tap_row + col * walk.in_tap_col;
-      const float* in[block_positions];
-      repeat<block_positions>([&](int p) PERCH_INLINE { in[p] = block.in[p] + offset; });
-      for (std::int64_t i = 0; i < walk.run; ++i) {
-        Batch w[Vectors];
-        repeat<Vectors>([&](int v)
-                            PERCH_INLINE { w[v] = Batch::load_aligned(weights + v * lanes); });
-        repeat<block_positions>([&](int p) PERCH_INLINE {
-          const Batch x(in[p][i]);
-          repeat<Vectors>([&](int v)
-                              PERCH_INLINE { sums[p][v] = multiply_add(x, w[v], sums[p][v]); });
-        });
-        weights += Vectors * lanes;
-      }
-    }
+  static Sum start(const Product& product, std::int64_t first) {
+    return load_or_zero(product.bias == nullptr ? nullptr : product.bias + first);
   }
-  repeat<Vectors>([&](int v) PERCH_INLINE {
-    const std::int64_t begin = first + v * lanes;
-    repeat<block_positions>([&](int p) PERCH_INLINE {
-      if (p < block.count) store_first(sums[p][v], block.out[p] + begin, product.filters - begin);
-    });
-  });
-}
+  static Weights load(const Weight* from) { return Batch::load_aligned(from); }
+  static Batch spread(Element x) { return Batch(x); }
+  static Sum multiply_add(const Batch& x, const Weights& w, const Sum& sum) {
+    return kernels::multiply_add(x, w, sum);
+  }
+
+  struct Finish {
+    Finish(const Product&, std::int64_t) {}
+    const Batch& operator()(const Sum& sum, std::int64_t) const { return sum; }
+  };
+};
 
 inline void forward(const WindowProduct& product) {
-  const float* weights = product.weights;
-  const std::int64_t terms = product.walk.tap_rows * product.walk.tap_cols * product.walk.run;
-  for (std::int64_t first = 0; first < product.filters; first += filter_vectors * lanes) {
-    const bool wide = product.filters - first > lanes;
-    PositionCursor cursor(product.walk, product.input, product.output);
-    PositionBlock block;
-    while (cursor.next(block)) {
-      if (wide) {
-        multiply_block<filter_vectors>(block, product, weights, first);
-      } else {
-        multiply_block<1>(block, product, weights, first);
-      }
-    }
-    weights += terms * lanes * (wide ? filter_vectors : 1);
-  }
+  multiply_windows<FloatArithmetic>(product);
 }
 
 /// Sums of `Terms` neighbouring terms and `Vectors` vectors of filters over all positions.

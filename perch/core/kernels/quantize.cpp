@@ -1,35 +1,17 @@
-#include <perch/core/kernels/arch.h>
-#include <perch/core/kernels/quantize.h>
+#include <perch/core/kernels/codes.h>
+#include <perch/core/kernels/grid.h>
 
 namespace perch::kernels {
 namespace {
 
-// Tails go through the same vector arithmetic as everything else, padded with the first element.
-Batch load_part(const float* p, std::int64_t n) {
-  alignas(64) float buffer[lanes];
-  for (std::int64_t i = 0; i < lanes; ++i) buffer[i] = p[i < n ? i : 0];
-  return Batch::load_aligned(buffer);
-}
-void store_part(float* p, const Batch& value, std::int64_t n) {
-  alignas(64) float buffer[lanes];
-  value.store_aligned(buffer);
-  for (std::int64_t i = 0; i < n; ++i) p[i] = buffer[i];
-}
-
 // step(i, load, store) for every batch of [0, n), the last one partial.
 template <class Step>
 inline void for_batches(std::int64_t n, const Step& step) {
-  std::int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) {
+  for_columns(n, n, [&](std::int64_t i, std::int64_t, const auto& access) {
     step(
-        i, [](const float* p) { return Batch::load_unaligned(p); },
-        [](float* p, const Batch& value) { value.store_unaligned(p); });
-  }
-  if (i < n) {
-    step(
-        i, [rest = n - i](const float* p) { return load_part(p, rest); },
-        [rest = n - i](float* p, const Batch& value) { store_part(p, value, rest); });
-  }
+        i, [&](const float* p) { return access.load(p); },
+        [&](float* p, const Batch& value) { access.store(p, value); });
+  });
 }
 
 // step(begin, size) for every repetition of the period in [0, n).
@@ -38,22 +20,11 @@ inline void for_periods(std::int64_t n, std::int64_t period, const Step& step) {
   for (std::int64_t i = 0; i < n; i += period) step(i, n - i < period ? n - i : period);
 }
 
-// The operand order matters: x86's min and max return the second operand when one is NaN.
-inline Batch above_min(const Batch& x, const Batch& min, const Batch& max) {
-  return xsimd::max(min, xsimd::min(max, x)) - min;
-}
-inline Batch round_level(const Batch& level, const Batch& quant_zero) {
-  return xsimd::floor(level - quant_zero + Batch(0.5f));
-}
-
 template <bool dividing>
 void forward(const float* x, float* y, std::int64_t n, const GridArgs& grid) {
-  const Batch min(grid.nudged_min), max(grid.nudged_max), scale(grid.scale);
-  const Batch inverse(grid.inverse_scale), quant_zero(grid.quant_zero);
+  const Rounding<dividing> rounding(grid);
   for_batches(n, [&](std::int64_t i, auto load, auto store) {
-    const Batch distance = above_min(load(x + i), min, max);
-    const Batch level = dividing ? distance / scale : distance * inverse;
-    store(y + i, round_level(level, quant_zero) * scale);
+    store(y + i, rounding.level(load(x + i)) * rounding.scale);
   });
 }
 

@@ -10,6 +10,8 @@ namespace perch::kernels {
 struct GridArgs {
   float nudged_min, nudged_max, scale, inverse_scale;
   float quant_zero;  ///< floor(-nudged_min * inverse_scale + 0.5)
+  float zero_point;
+  float doubt;  ///< how far distance * inverse_scale may be from distance / scale, generously
 };
 
 /// The grids of neighbouring elements, one array for each field.

@@ -7,10 +7,12 @@
 #include <perch/core/kernels/conv.h>
 #include <perch/core/kernels/dense.h>
 #include <perch/core/kernels/elementwise.h>
+#include <perch/core/kernels/integer.h>
 #include <perch/core/kernels/norm.h>
 #include <perch/core/kernels/optimize.h>
 #include <perch/core/kernels/pool.h>
 #include <perch/core/kernels/quantize.h>
+#include <perch/core/kernels/tail.h>
 
 namespace perch::kernels {
 
@@ -23,6 +25,8 @@ struct Table {
   const ConvKernels& conv;
   const DenseKernels& dense;
   const OptimizeKernels& optimize;
+  const TailKernels& tail;
+  const IntegerKernels& integer;
 };
 
 /// Tables that this CPU and its operating system can run, best last.

@@ -1,53 +1,16 @@
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include <perch/core/check.h>
 #include <perch/core/kernels/table.h>
 #include <perch/core/ops/batch_norm.h>
+#include <perch/core/ops/channel_layout.h>
 #include <perch/core/parallel.h>
 #include <perch/core/reduce.h>
 #include <perch/core/storage.h>
 
 namespace perch {
 namespace {
-
-// The kernels' view of [..., C]: rows of a width that whole vectors fill whatever C is, as each row
-// holds all channels a whole number of times.
-class Layout {
- public:
-  Layout(std::int64_t elements, std::int64_t channels)
-      : channels_(channels), width_(std::lcm(channels, kernels::norm_alignment)) {
-    while (width_ < 64) width_ *= 2;  // several vectors, so that sums do not wait for one another
-    const std::int64_t rows = 16384 / width_;
-    chunks_ = Chunks(elements, std::max<std::int64_t>(rows, 1) * width_);
-  }
-
-  std::int64_t channels() const { return channels_; }
-  std::int64_t width() const { return width_; }
-  const Chunks& chunks() const { return chunks_; }
-
-  // One value per column from one per channel.
-  template <class T>
-  Tensor widen(const T* per_channel) const {
-    Tensor wide(Shape{width_});
-    for (std::int64_t i = 0; i < width_; ++i) {
-      wide.data()[i] = static_cast<float>(per_channel[i % channels_]);
-    }
-    return wide;
-  }
-  // Adds the columns of each channel.
-  void fold(const double* wide, double* per_channel) const {
-    std::fill_n(per_channel, channels_, 0.0);
-    for (std::int64_t i = 0; i < width_; i += channels_) {
-      for (std::int64_t c = 0; c < channels_; ++c) per_channel[c] += wide[i + c];
-    }
-  }
-
- private:
-  std::int64_t channels_, width_;
-  Chunks chunks_{0, 1};
-};
 
 // The incomplete row at the end of x, completed by values that a sum does not notice.
 Tensor complete_row(const float* tail, std::int64_t count, const Tensor& neutral) {
@@ -60,7 +23,7 @@ Tensor complete_row(const float* tail, std::int64_t count, const Tensor& neutral
 // one, tail_kernel(row offset, count, sums, products) on the incomplete row; adds the results per
 // channel into first[C] and, unless it is null, second[C].
 template <class Kernel, class Tail>
-void chunk_sums(const Layout& layout, ChunkRange range, double* first, double* second,
+void chunk_sums(const ChannelLayout& layout, ChunkRange range, double* first, double* second,
                 Kernel kernel, Tail tail_kernel) {
   const std::int64_t width = layout.width(), rows = range.size() / width;
   const std::int64_t rest = range.size() % width;
@@ -79,7 +42,7 @@ void chunk_sums(const Layout& layout, ChunkRange range, double* first, double* s
 }
 
 // Sums of (x - shift) and, unless `second` is null, of (x - shift)^2 of a chunk.
-void moment_sums(const Layout& layout, const float* x, ChunkRange range, const Tensor& shift,
+void moment_sums(const ChannelLayout& layout, const float* x, ChunkRange range, const Tensor& shift,
                  double* first, double* second) {
   const auto& norm = kernels::active().norm;
   chunk_sums(
@@ -102,7 +65,7 @@ struct Moments {
 // Mean and biased variance per channel. A chunk, which stays in the cache, is walked twice, so that
 // its squares are taken around its own mean; chunks are then merged in double (Chan, Golub and
 // LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979).
-Moments batch_moments(const Layout& layout, const Tensor& x) {
+Moments batch_moments(const ChannelLayout& layout, const Tensor& x) {
   const std::int64_t channels = layout.channels();
   const Chunks& chunks = layout.chunks();
   const Tensor zero = Tensor::zeros({layout.width()});
@@ -143,7 +106,7 @@ Moments batch_moments(const Layout& layout, const Tensor& x) {
 
 // What the forward pass leaves to the gradient.
 struct Saved {
-  Layout layout;
+  ChannelLayout layout;
   Tensor x;
   Tensor mean, inverse_deviation, scale;  // per column; scale is gamma times inverse_deviation
   bool training, to_x, to_gamma, to_beta;
@@ -151,7 +114,7 @@ struct Saved {
 
 // Sums of dy and of dy (x - mean) per channel: [2, C].
 std::shared_ptr<double> gradient_sums(const Saved& saved, const Tensor& dy) {
-  const Layout& layout = saved.layout;
+  const ChannelLayout& layout = saved.layout;
   const std::int64_t channels = layout.channels();
   const auto& norm = kernels::active().norm;
   const Chunks& chunks = layout.chunks();
@@ -185,7 +148,7 @@ std::shared_ptr<double> gradient_sums(const Saved& saved, const Tensor& dy) {
 // dbeta = s1, dgamma = s2 / d, and in training
 // dx = gamma / d (dy - s1 / n - (x - mean) s2 / (n d^2)); else only its first term.
 std::vector<Tensor> gradients(const Saved& saved, const Tensor& dy) {
-  const Layout& layout = saved.layout;
+  const ChannelLayout& layout = saved.layout;
   const std::int64_t channels = layout.channels(), width = layout.width();
   const auto& norm = kernels::active().norm;
   const Tensor& inverse = saved.inverse_deviation;
@@ -259,7 +222,7 @@ Variable batch_norm(const Variable& x, const Variable& gamma, const Variable& be
   check_shapes(x, gamma, beta, moving_mean, moving_variance);
   const std::int64_t channels = x.shape()[-1];
   const auto n = static_cast<double>(x.value().size() / channels);
-  const Layout layout(x.value().size(), channels);
+  const ChannelLayout layout(x.value().size(), channels);
   Moments moments;
   if (options.training) {
     moments = batch_moments(layout, x.value());

@@ -1,8 +1,10 @@
 #include <algorithm>
+#include <utility>
 
 #include <perch/core/check.h>
 #include <perch/core/ops/conv.h>
-#include <perch/core/ops/conv_walk.h>
+#include <perch/core/ops/conv_gradient.h>
+#include <perch/core/ops/conv_product.h>
 
 namespace perch {
 namespace {
@@ -20,116 +22,24 @@ Extent place_windows(std::int64_t in, std::int64_t kernel, std::int64_t stride,
   return {out, std::max<std::int64_t>((out - 1) * stride + reach - in, 0) / 2};
 }
 
-conv::AxisWindow rows_of(const WindowGeometry& g) {
-  return {g.in_height,     g.out_height,      g.kernel_height,
-          g.stride_height, g.dilation_height, g.pad_top};
-}
-conv::AxisWindow cols_of(const WindowGeometry& g) {
-  return {g.in_width, g.out_width, g.kernel_width, g.stride_width, g.dilation_width, g.pad_left};
-}
+Variable convolve(const char* op, const conv::Problem& problem, const Variable& x,
+                  const Variable& kernel, const Variable& bias) {
+  Tensor y(problem.output_shape());
+  conv::Product(problem, x.value(), kernel.value(), bias.defined() ? bias.value() : Tensor())
+      .run({.all = y.data()});
 
-/// groups 0: depthwise.
-struct Problem {
-  WindowGeometry geometry;
-  std::int64_t filters, groups;
-
-  bool depthwise() const { return groups == 0; }
-  std::int64_t multiplier() const { return depthwise() ? filters / geometry.channels : 1; }
-
-  conv::Job forward() const {
-    const WindowGeometry& g = geometry;
-    return {.rows = conv::forward_walk(rows_of(g)),
-            .cols = conv::forward_walk(cols_of(g)),
-            .batch = g.batch,
-            .src_height = g.in_height,
-            .src_width = g.in_width,
-            .src_channels = g.channels,
-            .dst_height = g.out_height,
-            .dst_width = g.out_width,
-            .dst_channels = filters,
-            .groups = groups,
-            .repeat = multiplier()};
-  }
-
-  /// Gradient of the inputs of one phase; of a depthwise input, before adding its copies up.
-  conv::Job input_gradient(std::int64_t row_phase, std::int64_t col_phase) const {
-    const WindowGeometry& g = geometry;
-    return {.rows = conv::gradient_walk(rows_of(g), row_phase),
-            .cols = conv::gradient_walk(cols_of(g), col_phase),
-            .batch = g.batch,
-            .src_height = g.out_height,
-            .src_width = g.out_width,
-            .src_channels = filters,
-            .dst_height = g.in_height,
-            .dst_width = g.in_width,
-            .dst_channels = g.channels * multiplier(),
-            .groups = groups,
-            .repeat = 1};
-  }
-
-  /// Steps through a kernel [h, w, channels per group, filters], or [h, w, channels, multiplier].
-  conv::KernelLayout kernel_layout(bool backward) const {
-    if (depthwise()) {
-      return {.width = geometry.kernel_width, .tap = filters, .src = 0, .dst = 1, .group = 0};
-    }
-    return {.width = geometry.kernel_width,
-            .tap = geometry.channels / groups * filters,
-            .src = backward ? 1 : filters,
-            .dst = backward ? filters : 1,
-            .group = filters / groups};
-  }
-};
-
-Tensor sum_copies(const Tensor& copies, std::int64_t count) {
-  const std::span<const float> from = copies.values();
-  const Shape& shape = copies.shape();
-  Tensor sums({shape[0], shape[1], shape[2], shape[3] / count});
-  std::size_t next = 0;
-  for (float& sum : sums.values()) {
-    sum = from[next++];
-    for (std::int64_t m = 1; m < count; ++m) sum += from[next++];
-  }
-  return sums;
-}
-
-Tensor input_gradient(const Problem& problem, const Tensor& kernel, const Tensor& dy) {
-  const WindowGeometry& g = problem.geometry;
-  Tensor dx({g.batch, g.in_height, g.in_width, g.channels * problem.multiplier()});
-  for (std::int64_t row = 0; row < std::min(g.stride_height, g.in_height); ++row) {
-    for (std::int64_t col = 0; col < std::min(g.stride_width, g.in_width); ++col) {
-      const conv::Job job = problem.input_gradient(row, col);
-      const Tensor packed = conv::pack_kernel(job, kernel, problem.kernel_layout(true));
-      conv::product(job, dy, packed, {}, dx);
-    }
-  }
-  return problem.multiplier() == 1 ? dx : sum_copies(dx, problem.multiplier());
-}
-
-Variable convolve(const char* op, const Problem& problem, const Variable& x, const Variable& kernel,
-                  const Variable& bias) {
-  const conv::Job job = problem.forward();
-  Tensor y({job.batch, job.dst_height, job.dst_width, job.dst_channels});
-  conv::product(job, x.value(),
-                conv::pack_kernel(job, kernel.value(), problem.kernel_layout(false)),
-                bias.defined() ? bias.value() : Tensor(), y);
-
-  const bool input_wanted = x.requires_grad();
-  const bool kernel_wanted = kernel.requires_grad();
-  const bool bias_wanted = bias.requires_grad();
+  const conv::Wanted wanted{x.requires_grad(), kernel.requires_grad(), bias.requires_grad()};
   std::vector<Variable> inputs{x, kernel};
   if (bias.defined()) inputs.push_back(bias);
   return Variable::from_op(
       op, std::move(y), std::move(inputs),
-      [problem, job, input_wanted, kernel_wanted, bias_wanted, count = 2 + bias.defined(),
-       x_value = kernel_wanted ? x.value() : Tensor(), kernel_value = kernel.value()](Tensor dy) {
-        std::vector<Tensor> gradients(static_cast<std::size_t>(count));
-        if (input_wanted) gradients[0] = input_gradient(problem, kernel_value, dy);
-        if (kernel_wanted || bias_wanted) {
-          conv::WeightGradients weights =
-              conv::weight_gradients(job, x_value, dy, kernel_wanted, bias_wanted);
-          if (kernel_wanted) gradients[1] = weights.kernel.reshape(kernel_value.shape());
-          if (bias_wanted) gradients[2] = std::move(weights.bias);
-        }
+      [problem, wanted, count = 2 + bias.defined(), x_value = wanted.kernel ? x.value() : Tensor(),
+       kernel_value = kernel.value()](Tensor dy) {
+        const conv::TensorSource source(x_value);
+        conv::Gradients all =
+            conv::gradients(problem, source, kernel_value, {.plain = std::as_const(dy).data()}, wanted);
+        std::vector<Tensor> gradients{std::move(all.input), std::move(all.kernel)};
+        if (count == 3) gradients.push_back(std::move(all.bias));
         return gradients;
       });
 }

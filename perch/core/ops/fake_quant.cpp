@@ -2,13 +2,18 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <numeric>
 #include <utility>
 
 #include <perch/core/check.h>
+#include <perch/core/encoding.h>
 #include <perch/core/kernels/table.h>
 #include <perch/core/ops/fake_quant.h>
+#include <perch/core/ops/grid_args.h>
+#include <perch/core/ops/integer_forward.h>
 #include <perch/core/parallel.h>
+#include <perch/core/reduce.h>
 
 namespace perch {
 namespace {
@@ -121,11 +126,11 @@ class Layout {
   std::int64_t piece_ = 1, pieces_ = 1, runs_per_chunk_ = 1, chunks_ = 1;
 };
 
-// The grids of all ranges as six rows of `entries` values.
+// The grids of all ranges as seven rows of `entries` values.
 class Grids {
  public:
   Grids(const Layout& layout, const Tensor& min, const Tensor& max, const FakeQuantOptions& options)
-      : entries_(layout.entries()), rows_({6, layout.entries()}) {
+      : bits_(options.bits), entries_(layout.entries()), rows_({7, layout.entries()}) {
     float* const rows = rows_.data();
     const FlushDenormals guard;
     for (std::int64_t i = 0; i < entries_; ++i) {
@@ -139,6 +144,7 @@ class Grids {
       rows[3 * entries_ + i] = grid.inverse_scale;
       rows[4 * entries_ + i] = std::floor(-grid.nudged_min * grid.inverse_scale + 0.5f);
       rows[5 * entries_ + i] = zero ? 1.0f : 0.0f;
+      rows[6 * entries_ + i] = grid.zero_point;
     }
   }
 
@@ -153,11 +159,14 @@ class Grids {
   }
   kernels::GridArgs at(std::int64_t entry) const {
     const kernels::GridTable t = from(entry);
-    return {*t.nudged_min, *t.nudged_max, *t.scale, *t.inverse_scale, *t.quant_zero};
+    return {*t.nudged_min,  *t.nudged_max, *t.scale,
+            *t.inverse_scale, *t.quant_zero, t.nudged_min[6 * entries_],
+            rounding_doubt(bits_)};
   }
   bool zero_range(std::int64_t entry) const { return *from(entry).zero_range != 0.0f; }
 
  private:
+  int bits_;
   std::int64_t entries_;
   Tensor rows_;
 };
@@ -247,6 +256,28 @@ Gradients backward_with_sums(const Tensor& x, Tensor dy, const Layout& layout, c
   return result;
 }
 
+// The grid of a result, for those who compute with its codes; none where an element has no code.
+std::shared_ptr<const CodeGrid> grid_of(const Tensor& y, const Layout& layout, const Tensor& min,
+                                        const Tensor& max, const FakeQuantOptions& options) {
+  if (options.bits > 8 || y.size() == 0) return nullptr;
+  auto result = std::make_shared<CodeGrid>();
+  result->bits = options.bits;
+  result->scale = Tensor({layout.ranges()});
+  result->zero_point = Tensor({layout.ranges()});
+  for (std::int64_t i = 0; i < layout.ranges(); ++i) {
+    const QuantGrid grid =
+        QuantGrid::of(min.data()[i], max.data()[i], options.bits, options.narrow_range);
+    const bool zero = grid.zero_range && !options.constant_range;
+    if (!zero && !grid_args(grid, options.bits, options.narrow_range)) return nullptr;
+    result->scale.data()[i] = zero ? 0.0f : grid.scale;
+    result->zero_point.data()[i] = zero ? 0.0f : grid.zero_point;
+  }
+  if (!all_finite(y)) return nullptr;
+  for (const int axis : options.axes) result->axes.push_back(y.shape().normalise(axis));
+  std::sort(result->axes.begin(), result->axes.end());
+  return result;
+}
+
 }  // namespace
 
 QuantGrid QuantGrid::of(float min, float max, int bits, bool narrow_range) {
@@ -278,6 +309,11 @@ Variable fake_quant(const Variable& x, const Variable& min, const Variable& max,
   Grids grids(layout, min.value(), max.value(), options);
   const bool dividing = layout.per_tensor() && !options.constant_range;
   Tensor y = forward(x.value(), layout, grids, dividing);
+  if (integer_forward()) {
+    if (auto grid = grid_of(y, layout, min.value(), max.value(), options)) {
+      y.set_grid(std::move(grid));
+    }
+  }
   const bool sums = min.requires_grad() || max.requires_grad();
   auto gradient = [value = x.value(), min_shape = min.shape(), max_shape = max.shape(), layout,
                    grids, sums](Tensor dy) -> std::vector<Tensor> {

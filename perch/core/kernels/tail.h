@@ -1,0 +1,78 @@
+// Function table of what happens to a layer's sums behind them: statistics, per-channel maps,
+// codes, and the way back. Elements lie in rows of `width` columns (see norm.h), n of them in all;
+// tables have an entry per column and start at the first element's.
+#pragma once
+
+#include <cstdint>
+
+#include <perch/core/kernels/quantize.h>
+
+namespace perch::kernels {
+
+/// Elements as they are kept: floats, or codes that stand for (code - zero_point) scale.
+struct TailInput {
+  const float* values;
+  const std::uint8_t* codes;  ///< when not null
+  float zero_point, scale;
+};
+
+/// y = (x - shift) factor + offset, limited to [low, high].
+struct TailMap {
+  const float *shift, *factor, *offset;
+  float low, high;
+};
+
+/// Where x's per-column sums go. Partial sums are float over 64 rows at most, double beyond.
+struct ColumnStatistics {
+  const float* shift;
+  float *low, *high;  ///< smallest and largest x; NaN is passed over
+  double* sums;       ///< of x - shift
+  double* squares;    ///< of (x - shift)^2; null: not wanted
+};
+
+struct CodeSums {
+  double *sums, *squares;  ///< of the codes less the zero point, exact; null: not wanted
+};
+
+/// dx = (g - offset - (x - shift) slope) scale with the map's shift; null tables: dx = g. g is dy
+/// where the map's value lies in [low, high], else 0.
+struct TailGradient {
+  float low, high;
+  const float *offset, *slope, *scale;
+};
+
+struct TailKernels {
+  /// y = map(x); without a map, x itself.
+  void (*decode)(const TailInput& x, const TailMap* map, float* y, std::int64_t n,
+                 std::int64_t width);
+  /// The codes of x. `dividing` as in quantize.h.
+  void (*encode)(const float* x, const GridArgs& grid, bool dividing, std::uint8_t* codes,
+                 std::int64_t n);
+  /// The same; bit i % 16 of inside[i / 16] says whether x[i] lies in the grid's range. Sums are
+  /// added to.
+  void (*encode_and_sum)(const float* x, const GridArgs& grid, bool dividing, std::uint8_t* codes,
+                         std::uint16_t* inside, const CodeSums& sums, std::int64_t n,
+                         std::int64_t width);
+  /// Widens low and high, adds to sums and squares.
+  void (*statistics)(const float* x, const ColumnStatistics& statistics, std::int64_t n,
+                     std::int64_t width);
+
+  /// Adds sums of g and of g (x - shift).
+  void (*gradient_sums)(const TailInput& x, const TailMap& map, const TailGradient& gradient,
+                        const float* dy, double* values, double* products, std::int64_t n,
+                        std::int64_t width);
+  /// dx, 0 where a bit of `inside` (null: none) is 0, the first one bit `first_bit`; one word
+  /// behind the last bit's is readable. dx may be dy.
+  void (*gradient)(const TailInput& x, const TailMap& map, const TailGradient& gradient,
+                   const float* dy, const std::uint16_t* inside, std::int64_t first_bit, float* dx,
+                   std::int64_t n, std::int64_t width);
+
+  /// y = a + b limited to [low, high]; widens [*min, *max] to hold every y.
+  void (*join)(const float* a, const float* b, float low, float high, float* y, float* min,
+               float* max, std::int64_t n);
+  /// dx = dy where a + b lies in [low, high], else 0. dx may be dy.
+  void (*join_gradient)(const float* a, const float* b, float low, float high, const float* dy,
+                        float* dx, std::int64_t n);
+};
+
+}  // namespace perch::kernels

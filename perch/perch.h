@@ -8,6 +8,7 @@
 #include <perch/core/ops/dense.h>
 #include <perch/core/ops/elementwise.h>
 #include <perch/core/ops/fake_quant.h>
+#include <perch/core/ops/integer_forward.h>
 #include <perch/core/ops/loss.h>
 #include <perch/core/ops/pool.h>
 #include <perch/core/parallel.h>
@@ -17,6 +18,7 @@
 #include <perch/datasets/cifar10.h>
 #include <perch/datasets/dataset.h>
 #include <perch/datasets/loader.h>
+#include <perch/fuse/fuse.h>
 #include <perch/io/inspect.h>
 #include <perch/io/keras.h>
 #include <perch/layers/layers.h>

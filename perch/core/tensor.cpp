@@ -32,6 +32,10 @@ const float* Tensor::decoded() const {
   return encoding_ == nullptr ? nullptr : encoding_->floats(size()).get();
 }
 
+std::shared_ptr<const float> Tensor::share() const {
+  return storage_ == nullptr && encoding_ != nullptr ? encoding_->floats(size()) : storage_;
+}
+
 void Tensor::settle() {
   if (storage_ == nullptr) {
     const std::shared_ptr<float> floats = encoding_->floats(size());

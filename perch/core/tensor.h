@@ -61,6 +61,9 @@ class Tensor {
     return storage_ == other.storage_ && encoding_ == other.encoding_;
   }
 
+  /// The floats' memory, kept alive beside the tensor.
+  std::shared_ptr<const float> share() const;
+
   /// What the elements are made of as long as they are no floats; null when they are.
   const Encoding* deferred() const { return storage_ == nullptr ? encoding_.get() : nullptr; }
   /// The grid that the elements lie on; null when none is known.

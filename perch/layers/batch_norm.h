@@ -24,6 +24,9 @@ class BatchNorm final : public UnaryLayer {
 
   std::string kind() const override { return "BatchNormalization"; }
   void visit(Visitor& visitor) override;
+  const Options& options() const { return options_; }
+  Tensor& moving_mean() { return moving_mean_; }
+  Tensor& moving_variance() { return moving_variance_; }
 
  protected:
   Shape build_one(const Shape& input, const WeightInit& init) override;

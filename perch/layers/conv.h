@@ -25,6 +25,7 @@ class Conv2D final : public UnaryLayer {
 
   std::string kind() const override { return "Conv2D"; }
   void visit(Visitor& visitor) override;
+  const Options& options() const { return options_; }
 
  protected:
   Shape build_one(const Shape& input, const WeightInit& init) override;
@@ -54,6 +55,7 @@ class DepthwiseConv2D final : public UnaryLayer {
 
   std::string kind() const override { return "DepthwiseConv2D"; }
   void visit(Visitor& visitor) override;
+  const Options& options() const { return options_; }
 
  protected:
   Shape build_one(const Shape& input, const WeightInit& init) override;

@@ -73,9 +73,7 @@ Tensor WeightInit::glorot_uniform(std::string_view full_name, const Shape& shape
 
 Variable Layer::operator()(const std::vector<Variable>& inputs, const Context& context) {
   if (trainable_) return apply(inputs, own_weights(context), context);
-  Context frozen = context;
-  frozen.training = false;
-  frozen.gradients = false;
+  const Context frozen = context.frozen();
   return apply(inputs, own_weights(frozen), frozen);
 }
 

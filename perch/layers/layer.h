@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include <perch/core/error.h>
 #include <perch/core/random.h>
 #include <perch/core/variable.h>
 #include <perch/core/visitor.h>
@@ -33,6 +34,12 @@ struct Context {
     return {.training = true, .gradients = true, .seed = seed, .step = step};
   }
   static Context for_inference() { return {}; }
+  /// This one for what is frozen: nothing learns.
+  Context frozen() const {
+    Context result = *this;
+    result.training = result.gradients = false;
+    return result;
+  }
 };
 
 /// A layer's weights by name, in the layer's order. Handed to apply(), so that a wrapper can hand
@@ -81,6 +88,10 @@ class Layer : public Visitable {
   /// layer is trainable.
   Variable operator()(const std::vector<Variable>& inputs, const Context& context);
   Weights own_weights(const Context& context);
+  /// The context that the layer works in: a frozen one when it is not trainable.
+  Context own_context(const Context& context) const {
+    return trainable_ ? context : context.frozen();
+  }
 
   /// Unique within a model; given by the model when empty: "conv2d", "conv2d_1", ...
   const std::string& name() const { return name_; }
@@ -101,6 +112,16 @@ class Layer : public Visitable {
   std::string name_;
   bool trainable_ = true;
 };
+
+/// Runs a step of a layer and puts the layer's name before its error messages.
+template <class Step>
+auto with_layer_name(const Layer& layer, const Step& step) {
+  try {
+    return step();
+  } catch (const Error& error) {
+    throw Error(error.code(), layer.name() + ": " + error.what());
+  }
+}
 
 /// For layers with exactly one input.
 class UnaryLayer : public Layer {

@@ -35,16 +35,6 @@ class LayersBelow final : public Visitor {
   std::vector<Layer*> layers;
 };
 
-// Runs a step of a layer and puts the layer's name before its error messages.
-template <class Step>
-auto named_errors(const Layer& layer, const Step& step) {
-  try {
-    return step();
-  } catch (const Error& error) {
-    throw Error(error.code(), layer.name() + ": " + error.what());
-  }
-}
-
 // The value of a node, or the model's input, out of what nodes have put out so far.
 template <class T>
 std::vector<T> gather(const std::vector<NodeId>& ids, const T& input,
@@ -69,7 +59,7 @@ Shape Model::build(const std::vector<Shape>& inputs, const WeightInit& init) {
   assign_names();
   std::vector<Shape> shapes;
   for (const Node& node : nodes_) {
-    shapes.push_back(named_errors(*node.layer, [&] {
+    shapes.push_back(with_layer_name(*node.layer, [&] {
       return node.layer->build(gather(node.inputs, inputs[0], shapes), init);
     }));
   }
@@ -78,12 +68,9 @@ Shape Model::build(const std::vector<Shape>& inputs, const WeightInit& init) {
 }
 
 Variable Model::apply(const std::vector<Variable>& inputs, const Weights&, const Context& context) {
-  PERCH_CHECK(built_, "the model is not built; call build() with the input's shape first");
   PERCH_CHECK(inputs.size() == 1, "a model takes one input, got {}", inputs.size());
   const Variable& x = inputs[0];
-  PERCH_CHECK(x.shape().rank() >= 1 && x.shape().unbatched() == input_shape_,
-              "the model takes batches of {}, got {}", input_shape_.to_string(),
-              x.shape().to_string());
+  check_input(x);
 
   std::vector<int> uses(nodes_.size(), 0);
   for (const Node& node : nodes_) {
@@ -96,7 +83,7 @@ Variable Model::apply(const std::vector<Variable>& inputs, const Weights&, const
   std::vector<Variable> values(nodes_.size());
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     const Node& node = nodes_[i];
-    values[i] = named_errors(
+    values[i] = with_layer_name(
         *node.layer, [&] { return (*node.layer)(gather(node.inputs, x, values), context); });
     if (context.on_output) context.on_output(*node.layer, values[i]);
     // Outside of training an intermediate result lives just as long as a later node needs it.
@@ -107,6 +94,13 @@ Variable Model::apply(const std::vector<Variable>& inputs, const Weights&, const
     }
   }
   return values[static_cast<std::size_t>(output_)];
+}
+
+void Model::check_input(const Variable& x) const {
+  PERCH_CHECK(built_, "the model is not built; call build() with the input's shape first");
+  PERCH_CHECK(x.shape().rank() >= 1 && x.shape().unbatched() == input_shape_,
+              "the model takes batches of {}, got {}", input_shape_.to_string(),
+              x.shape().to_string());
 }
 
 Variable Model::forward(const Variable& x, const Context& context) {

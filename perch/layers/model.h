@@ -36,6 +36,8 @@ class Model : public Layer {
   /// The model's output for a batch.
   Variable forward(const Variable& x, const Context& context);
   void visit(Visitor& visitor) override;
+  /// Throws Error(usage) unless the model is built, for batches like this one.
+  void check_input(const Variable& x) const;
 
   bool built() const { return built_; }
   /// Throws Error(usage) unless built.

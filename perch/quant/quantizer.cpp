@@ -143,7 +143,12 @@ void RangeQuantizer::build(const Shape& shape, const std::vector<int>& channel_a
 Variable RangeQuantizer::operator()(const Variable& x, const Context& context) {
   PERCH_CHECK(!min_.empty(), "the quantizer has no range yet; build it first");
   const bool fixed = std::holds_alternative<Fixed>(spec_.range);
-  if (context.training && !fixed) observe(x.value());
+  if (context.training && !fixed) {
+    const TensorRange seen = range_of(x.value(), axes_);
+    PERCH_CHECK(seen.min.size() == min_.size(), "{} ranges do not fit the {} of shape {} along {}",
+                min_.size(), seen.min.size(), x.shape().to_string(), axes_);
+    track(seen);
+  }
   if (spec_.observe_only) return x;
   return fake_quant(x, Variable(min_), Variable(max_),
                     {.bits = spec_.bits,
@@ -152,10 +157,7 @@ Variable RangeQuantizer::operator()(const Variable& x, const Context& context) {
                      .constant_range = fixed});
 }
 
-void RangeQuantizer::observe(const Tensor& x) {
-  const TensorRange seen = range_of(x, axes_);
-  PERCH_CHECK(seen.min.size() == min_.size(), "{} ranges do not fit the {} of shape {} along {}",
-              min_.size(), seen.min.size(), x.shape().to_string(), axes_);
+void RangeQuantizer::track(const TensorRange& seen) {
   const FlushDenormals guard;
   const Motion motion(spec_);
   std::visit(
@@ -168,6 +170,11 @@ void RangeQuantizer::observe(const Tensor& x) {
         }
       },
       spec_.range);
+}
+
+void RangeQuantizer::restore(const Tensor& min, const Tensor& max) {
+  min_.copy_from(min);
+  max_.copy_from(max);
 }
 
 void RangeQuantizer::visit(Visitor& visitor) {

@@ -31,17 +31,20 @@ class RangeQuantizer final : public Quantizer {
   Variable operator()(const Variable& x, const Context& context) override;
   void visit(Visitor& visitor) override;
 
+  /// Moves the ranges as training on a tensor of these extremes does.
+  void track(const TensorRange& seen);
+
   const QuantSpec& spec() const { return spec_; }
   /// The axes with ranges of their own, resolved by build(); empty when per tensor.
   const std::vector<int>& axes() const { return axes_; }
   const Tensor& min() const { return min_; }
   const Tensor& max() const { return max_; }
+  /// Puts ranges back that these once were.
+  void restore(const Tensor& min, const Tensor& max);
   /// The grid of each range: scale and zero point for inspection and export.
   std::vector<QuantGrid> grids() const;
 
  private:
-  void observe(const Tensor& x);
-
   QuantSpec spec_;
   std::vector<int> axes_;
   Tensor min_, max_;

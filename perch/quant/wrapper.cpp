@@ -99,13 +99,6 @@ void build_ranges(Layer& layer, const Quantizers& quantizers, const Shape& outpu
   }
 }
 
-// A frozen layer's ranges stay, and nothing else in it moves either.
-Context frozen(Context context) {
-  context.training = false;
-  context.gradients = false;
-  return context;
-}
-
 }  // namespace
 
 QuantizeWrapper::QuantizeWrapper(std::unique_ptr<Layer> layer, QuantizeConfig config)
@@ -142,14 +135,23 @@ Variable QuantizeWrapper::quantize(const std::string& prefix, const Variable& x,
   return found == quantizers_.end() ? x : (*found->second)(x, context);
 }
 
+Context QuantizeWrapper::inner_context(const Context& context) const {
+  return layer_->own_context(context);
+}
+
+Weights QuantizeWrapper::quantized_weights(const Weights& given, const Context& inner) {
+  Weights quantized = layer_->own_weights(inner);
+  for (const auto& [name, value] : given) quantized.set(name, value);
+  for (const auto& [name, spec] : config_.weights) {
+    quantized.set(name, quantize(name, quantized[name], inner));
+  }
+  return quantized;
+}
+
 Variable QuantizeWrapper::apply(const std::vector<Variable>& inputs, const Weights& weights,
                                 const Context& context) {
-  const Context own = layer_->trainable() ? context : frozen(context);
-  Weights quantized = layer_->own_weights(own);
-  for (const auto& [name, value] : weights) quantized.set(name, value);
-  for (const auto& [name, spec] : config_.weights) {
-    quantized.set(name, quantize(name, quantized[name], own));
-  }
+  const Context own = inner_context(context);
+  const Weights quantized = quantized_weights(weights, own);
   if (!config_.activation) {
     return quantize("output", layer_->apply(inputs, quantized, own), own);
   }

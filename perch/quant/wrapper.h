@@ -34,6 +34,12 @@ class QuantizeWrapper final : public Layer {
                  const Context& context) override;
   void visit(Visitor& visitor) override;
 
+  // The steps of apply(), for those who run the layer's op themselves.
+  /// The inner layer's context out of the wrapper's own.
+  Context inner_context(const Context& context) const;
+  /// The inner layer's weights, `given` ones in their place, quantized.
+  Weights quantized_weights(const Weights& given, const Context& inner);
+
   Layer& layer() { return *layer_; }
   const Layer& layer() const { return *layer_; }
   /// With weights by their stored names.
@@ -63,6 +69,7 @@ class QuantizeLayer final : public UnaryLayer {
 
   std::string kind() const override { return "QuantizeLayer"; }
   void visit(Visitor& visitor) override;
+  RangeQuantizer& quantizer() { return quantizer_; }
   const RangeQuantizer& quantizer() const { return quantizer_; }
 
  protected:

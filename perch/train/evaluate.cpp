@@ -36,8 +36,18 @@ void Trainer::check_fits(const char* verb, const Dataset& data) const {
               verb, data.image_shape().to_string(), model_.input_shape().to_string());
 }
 
+void Trainer::plan() {
+  fused_.reset();
+  if (fuse_) fused_.emplace(model_);
+}
+
+Variable Trainer::forward(const Batch& batch, const Context& context) {
+  const Variable x(batch.images);
+  return fused_ ? fused_->forward(x, context) : model_.forward(x, context);
+}
+
 Trainer::Score Trainer::score(const Batch& batch, const Context& context) {
-  const Variable output = model_.forward(Variable(batch.images), context);
+  const Variable output = forward(batch, context);
   if (!warned_ && loss_.options().from_logits && std::string_view(output.op()) == "softmax") {
     warned_ = true;
     fmt::print(stderr,
@@ -60,6 +70,7 @@ Evaluation Trainer::evaluate(const Dataset& data, std::int64_t batch_size) {
 
 Evaluation Trainer::evaluate(Loader& loader) {
   const auto start = std::chrono::steady_clock::now();
+  plan();
   Totals totals;
   Batch batch;
   loader.start(0);
@@ -75,12 +86,13 @@ Tensor Trainer::predict(const Dataset& data, std::int64_t batch_size) {
   check_fits("predict", data);
   PERCH_CHECK(batch_size >= 1, "predict: batch size {} is below 1", batch_size);
   Loader loader(data, {.batch_size = batch_size});
+  plan();
   Tensor outputs(model_.output_shape().batched(data.size()));
   float* row = outputs.data();
   Batch batch;
   loader.start(0);
   while (loader.next(batch)) {
-    const Variable output = model_.forward(Variable(batch.images), Context::for_inference());
+    const Variable output = forward(batch, Context::for_inference());
     row = std::ranges::copy(output.value().values(), row).out;
   }
   return outputs;

@@ -105,6 +105,7 @@ History Trainer::fit(const Dataset& data, const FitOptions& options) {
 
 EpochResult Trainer::train_epoch(Loader& loader, Run& run) {
   const Clock::time_point start = Clock::now();
+  plan();
   Totals totals;
   Batch batch;
   loader.start(run.epoch);
@@ -123,6 +124,7 @@ EpochResult Trainer::train_epoch(Loader& loader, Run& run) {
 }
 
 double Trainer::train_batch(const Batch& batch, float learning_rate) {
+  plan();
   const FitOptions defaults;
   Run run{trainable_parameters(), defaults};
   return step(batch, learning_rate, run).loss.value().item();

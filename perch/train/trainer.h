@@ -4,10 +4,12 @@
 #include <concepts>
 #include <iosfwd>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include <perch/datasets/loader.h>
+#include <perch/fuse/fuse.h>
 #include <perch/layers/model.h>
 #include <perch/optim/optimizers.h>
 #include <perch/optim/schedule.h>
@@ -69,6 +71,8 @@ class Trainer {
   /// One step on one batch: loss before the update. Random draws are those of seed 0.
   double train_batch(const Batch& batch, float learning_rate);
 
+  /// Whether layers run in fused blocks (see fuse.h); fusion_by_default() unless told otherwise.
+  void set_fuse(bool fuse) { fuse_ = fuse; }
   void stop() { stop_ = true; }  ///< ends fit() after the current epoch
   Model& model() { return model_; }
   Optimizer& optimizer() { return *optimizer_; }
@@ -78,6 +82,8 @@ class Trainer {
   struct Totals;
   struct Run;
 
+  void plan();
+  Variable forward(const Batch& batch, const Context& context);
   Score score(const Batch& batch, const Context& context);
   Score step(const Batch& batch, float learning_rate, Run& run);
   EpochResult train_epoch(Loader& loader, Run& run);
@@ -88,6 +94,8 @@ class Trainer {
   Model& model_;
   std::unique_ptr<Optimizer> optimizer_;
   Loss loss_;
+  bool fuse_ = fusion_by_default();
+  std::optional<FusedModel> fused_;  // of the present pass over data
   bool stop_ = false;
   bool warned_ = false;  // of a softmax before a loss that expects logits
 };

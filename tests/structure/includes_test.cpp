@@ -19,7 +19,8 @@ const std::map<std::string, std::set<std::string>> allowed = {
     {"optim", {"core"}},
     {"models", {"core", "layers"}},
     {"quant", {"core", "layers"}},
-    {"train", {"core", "layers", "quant", "optim", "datasets"}},
+    {"fuse", {"core", "layers", "quant"}},
+    {"train", {"core", "layers", "quant", "optim", "datasets", "fuse"}},
     {"io", {"core", "layers", "quant", "optim", "train", "datasets"}},
 };
 

@@ -79,6 +79,37 @@ inline Mask mask_of(unsigned bits) {
 #endif
 }
 
+/// The lanes of a vector in double.
+struct Doubles {
+  using Half = xsimd::batch<double, Arch>;
+  Half low, high;
+};
+
+inline Doubles widen(const Batch& x) {
+#if defined(PERCH_ARCH_IS_AVX512)
+  return {_mm512_cvtps_pd(_mm512_castps512_ps256(x)),
+          _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1))};
+#elif defined(PERCH_ARCH_IS_AVX2)
+  return {_mm256_cvtps_pd(_mm256_castps256_ps128(x)), _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1))};
+#elif defined(PERCH_ARCH_IS_SSE2)
+  return {_mm_cvtps_pd(x), _mm_cvtps_pd(_mm_movehl_ps(x, x))};
+#else
+  alignas(64) float buffer[lanes];
+  alignas(64) double wide[lanes];
+  x.store_aligned(buffer);
+  for (std::int64_t i = 0; i < lanes; ++i) wide[i] = static_cast<double>(buffer[i]);
+  return {Doubles::Half::load_aligned(wide), Doubles::Half::load_aligned(wide + lanes / 2)};
+#endif
+}
+
+inline Doubles load_doubles(const double* from) {
+  return {Doubles::Half::load_unaligned(from), Doubles::Half::load_unaligned(from + lanes / 2)};
+}
+inline void store_doubles(double* to, const Doubles& x) {
+  x.low.store_unaligned(to);
+  x.high.store_unaligned(to + lanes / 2);
+}
+
 /// Access to the part of a group of sixteen that one vector takes: all of it.
 struct Whole {
   Batch load(const float* from) const { return Batch::load_unaligned(from); }

@@ -48,25 +48,6 @@ void column_sums(std::int64_t rows, std::int64_t width, double* first, double* s
   }
 }
 
-void sums(const float* x, const float* shift, std::int64_t rows, std::int64_t width, double* values,
-          double* squares) {
-  if (squares == nullptr) {
-    column_sums(rows, width, values, squares,
-                [=](std::int64_t row, std::int64_t column, Batch& value, Batch&) {
-                  value += Batch::load_unaligned(x + row * width + column) -
-                           Batch::load_unaligned(shift + column);
-                });
-    return;
-  }
-  column_sums(rows, width, values, squares,
-              [=](std::int64_t row, std::int64_t column, Batch& value, Batch& square) {
-                const Batch d = Batch::load_unaligned(x + row * width + column) -
-                                Batch::load_unaligned(shift + column);
-                value += d;
-                square = multiply_add(d, d, square);
-              });
-}
-
 void gradient_sums(const float* dy, const float* x, const float* mean, std::int64_t rows,
                    std::int64_t width, double* values, double* products) {
   column_sums(rows, width, values, products,
@@ -127,7 +108,6 @@ namespace PERCH_ARCH {
 
 extern const NormKernels norm;
 const NormKernels norm{
-    .sums = kernels::sums,
     .gradient_sums = kernels::gradient_sums,
     .normalise = kernels::normalise,
     .gradient = kernels::gradient,

@@ -10,11 +10,8 @@ namespace perch::kernels {
 inline constexpr std::int64_t norm_alignment = 16;
 
 struct NormKernels {
-  /// Per column: sums of (x - shift) and, unless `squares` is null, of (x - shift)^2. Partial sums
-  /// are float over 64 rows at most, double beyond.
-  void (*sums)(const float* x, const float* shift, std::int64_t rows, std::int64_t width,
-               double* values, double* squares);
-  /// Per column: sums of dy and of dy (x - mean), in the same way.
+  /// Per column: sums of dy and of dy (x - mean). Partial sums are float over 64 rows at most,
+  /// double beyond.
   void (*gradient_sums)(const float* dy, const float* x, const float* mean, std::int64_t rows,
                         std::int64_t width, double* values, double* products);
 

@@ -182,45 +182,61 @@ void encode_and_sum(const float* x, const GridArgs& grid, bool dividing, std::ui
   }
 }
 
+// Vectors of columns whose statistics are in registers at once.
+constexpr int statistics_vectors = lanes >= 16 ? 2 : 1;
+
 template <bool squares>
 void statistics_of(const float* x, const ColumnStatistics& to, std::int64_t n, std::int64_t width) {
   const std::int64_t rows = n / width;
-  for_blocks(rows, width, [&](std::int64_t begin, std::int64_t count, std::int64_t column, auto u) {
-    constexpr int unroll = decltype(u)::value;
-    Batch shift[unroll], low[unroll], high[unroll], sum[unroll], square[unroll];
+  const auto columns = [&](std::int64_t column, auto count) PERCH_INLINE {
+    constexpr int unroll = decltype(count)::value;
+    Batch low[unroll], high[unroll];
+    Doubles shift[unroll], sum[unroll], square[unroll];
     repeat<unroll>([&](int v) PERCH_INLINE {
       const std::int64_t at = column + v * lanes;
-      shift[v] = Batch::load_unaligned(to.shift + at);
       low[v] = Batch::load_unaligned(to.low + at);
       high[v] = Batch::load_unaligned(to.high + at);
-      sum[v] = square[v] = Batch(0.0f);
+      shift[v] = widen(Batch::load_unaligned(to.shift + at));
+      sum[v] = load_doubles(to.sums + at);
+      if constexpr (squares) square[v] = load_doubles(to.squares + at);
     });
-    const float* row = x + begin * width + column;
-    for (std::int64_t r = 0; r < count; ++r, row += width) {
+    const float* row = x + column;
+    for (std::int64_t r = 0; r < rows; ++r, row += width) {
       repeat<unroll>([&](int v) PERCH_INLINE {
         const Batch value = Batch::load_unaligned(row + v * lanes);
-        const Batch distance = value - shift[v];
         low[v] = xsimd::min(value, low[v]);
         high[v] = xsimd::max(value, high[v]);
-        sum[v] += distance;
-        if constexpr (squares) square[v] = multiply_add(distance, distance, square[v]);
+        const Doubles wide = widen(value);
+        const Doubles distance{wide.low - shift[v].low, wide.high - shift[v].high};
+        sum[v].low += distance.low;
+        sum[v].high += distance.high;
+        if constexpr (squares) {
+          square[v].low += distance.low * distance.low;
+          square[v].high += distance.high * distance.high;
+        }
       });
     }
     repeat<unroll>([&](int v) PERCH_INLINE {
       const std::int64_t at = column + v * lanes;
       low[v].store_unaligned(to.low + at);
       high[v].store_unaligned(to.high + at);
-      flush(sum[v], to.sums + at);
-      if constexpr (squares) flush(square[v], to.squares + at);
+      store_doubles(to.sums + at, sum[v]);
+      if constexpr (squares) store_doubles(to.squares + at, square[v]);
     });
-  });
+  };
+  std::int64_t column = 0;
+  for (; column + statistics_vectors * lanes <= width; column += statistics_vectors * lanes) {
+    columns(column, std::integral_constant<int, statistics_vectors>());
+  }
+  for (; column < width; column += lanes) columns(column, std::integral_constant<int, 1>());
+
   for (std::int64_t i = rows * width; i < n; ++i) {
-    const std::int64_t column = i - rows * width;
-    const double distance = static_cast<double>(x[i] - to.shift[column]);
-    to.low[column] = x[i] < to.low[column] ? x[i] : to.low[column];
-    to.high[column] = x[i] > to.high[column] ? x[i] : to.high[column];
-    to.sums[column] += distance;
-    if constexpr (squares) to.squares[column] += distance * distance;
+    const std::int64_t c = i - rows * width;
+    const double distance = static_cast<double>(x[i]) - static_cast<double>(to.shift[c]);
+    to.low[c] = x[i] < to.low[c] ? x[i] : to.low[c];
+    to.high[c] = x[i] > to.high[c] ? x[i] : to.high[c];
+    to.sums[c] += distance;
+    if constexpr (squares) to.squares[c] += distance * distance;
   }
 }
 

@@ -22,7 +22,8 @@ struct TailMap {
   float low, high;
 };
 
-/// Where x's per-column sums go. Partial sums are float over 64 rows at most, double beyond.
+/// Where x's per-column sums go, all in double: rounded to float, moments do not depend on the
+/// order of summation then, but for a rare last bit.
 struct ColumnStatistics {
   const float* shift;
   float *low, *high;  ///< smallest and largest x; NaN is passed over
@@ -57,7 +58,7 @@ struct TailKernels {
   void (*statistics)(const float* x, const ColumnStatistics& statistics, std::int64_t n,
                      std::int64_t width);
 
-  /// Adds sums of g and of g (x - shift).
+  /// Adds sums of g and of g (x - shift); float over 64 rows at most, double beyond.
   void (*gradient_sums)(const TailInput& x, const TailMap& map, const TailGradient& gradient,
                         const float* dy, double* values, double* products, std::int64_t n,
                         std::int64_t width);

@@ -1,10 +1,12 @@
 #include <algorithm>
-#include <cmath>
 
 #include <perch/core/check.h>
 #include <perch/core/kernels/table.h>
 #include <perch/core/ops/batch_norm.h>
 #include <perch/core/ops/channel_layout.h>
+#include <perch/core/ops/code_moments.h>
+#include <perch/core/ops/moments.h>
+#include <perch/core/ops/statistics.h>
 #include <perch/core/parallel.h>
 #include <perch/core/reduce.h>
 #include <perch/core/storage.h>
@@ -41,74 +43,28 @@ void chunk_sums(const ChannelLayout& layout, ChunkRange range, double* first, do
   if (second != nullptr) layout.fold(products, second);
 }
 
-// Sums of (x - shift) and, unless `second` is null, of (x - shift)^2 of a chunk.
-void moment_sums(const ChannelLayout& layout, const float* x, ChunkRange range, const Tensor& shift,
-                 double* first, double* second) {
-  const auto& norm = kernels::active().norm;
-  chunk_sums(
-      layout, range, first, second,
-      [&](std::int64_t at, std::int64_t rows, double* values, double* squares) {
-        norm.sums(x + at, shift.data(), rows, layout.width(), values, squares);
-      },
-      [&](std::int64_t at, std::int64_t count, double* values, double* squares) {
-        const Tensor row = complete_row(x + at, count, shift);
-        norm.sums(row.data(), shift.data(), 1, layout.width(), values, squares);
-      });
-}
-
-struct Moments {
-  std::shared_ptr<double> values;  // [2, C]: mean, biased variance
-  const double* mean() const { return values.get(); }
-  const double* variance(std::int64_t channels) const { return values.get() + channels; }
-};
-
-// Mean and biased variance per channel. A chunk, which stays in the cache, is walked twice, so that
-// its squares are taken around its own mean; chunks are then merged in double (Chan, Golub and
-// LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979).
 Moments batch_moments(const ChannelLayout& layout, const Tensor& x) {
-  const std::int64_t channels = layout.channels();
-  const Chunks& chunks = layout.chunks();
-  const Tensor zero = Tensor::zeros({layout.width()});
-  const auto partial = allocate_doubles(chunks.number() * 2 * channels);
-  parallel_for(chunks.number(), [&](std::int64_t i) {
-    double* const mean = partial.get() + i * 2 * channels;
-    double* const spread = mean + channels;
-    const auto count = static_cast<double>(chunks[i].size() / channels);
-    moment_sums(layout, x.data(), chunks[i], zero, mean, nullptr);
-    for (std::int64_t c = 0; c < channels; ++c) mean[c] /= count;
-    const Tensor shift = layout.widen(mean);
-    moment_sums(layout, x.data(), chunks[i], shift, mean, spread);
-    for (std::int64_t c = 0; c < channels; ++c) {
-      spread[c] -= mean[c] * mean[c] / count;
-      mean[c] = static_cast<double>(shift.data()[c]) + mean[c] / count;
-    }
-  });
-
-  Moments result{allocate_doubles(2 * channels)};
-  double* const mean = result.values.get();
-  double* const spread = mean + channels;
-  std::copy_n(partial.get(), 2 * channels, mean);
-  auto total = static_cast<double>(chunks[0].size() / channels);
-  for (std::int64_t i = 1; i < chunks.number(); ++i) {
-    const double* const more = partial.get() + i * 2 * channels;
-    const auto count = static_cast<double>(chunks[i].size() / channels);
-    const double share = count / (total + count);
-    for (std::int64_t c = 0; c < channels; ++c) {
-      const double difference = more[c] - mean[c];
-      mean[c] += difference * share;
-      spread[c] += more[channels + c] + difference * difference * total * share;
-    }
-    total += count;
+  const CodeGrid* const grid = x.grid();
+  if (grid != nullptr && grid->axes.empty() && grid->scale.item() > 0.0f) {
+    constexpr bool dividing = false, with_moments = true;
+    return *encode(x, settled_grid(*grid), dividing, with_moments).moments;
   }
-  for (std::int64_t c = 0; c < channels; ++c) spread[c] /= total;
-  return result;
+  const Chunks& chunks = layout.chunks();
+  constexpr bool with_moments = true;
+  Statistics statistics(chunks.number(), layout.channels(), with_moments);
+  parallel_for(chunks.number(), [&](std::int64_t i) {
+    statistics.add(i, x.data() + chunks[i].begin, chunks[i].size());
+  });
+  statistics.finish();
+  return *statistics.moments();
 }
 
 // What the forward pass leaves to the gradient.
 struct Saved {
   ChannelLayout layout;
   Tensor x;
-  Tensor mean, inverse_deviation, scale;  // per column; scale is gamma times inverse_deviation
+  Normalisation norm;
+  Tensor mean, scale;  // per column
   bool training, to_x, to_gamma, to_beta;
 };
 
@@ -151,7 +107,7 @@ std::vector<Tensor> gradients(const Saved& saved, const Tensor& dy) {
   const ChannelLayout& layout = saved.layout;
   const std::int64_t channels = layout.channels(), width = layout.width();
   const auto& norm = kernels::active().norm;
-  const Tensor& inverse = saved.inverse_deviation;
+  const double* const inverse = saved.norm.inverse_deviation.get();
   Tensor dx, dgamma, dbeta;
   std::shared_ptr<double> sums;
   if (saved.to_gamma || saved.to_beta || (saved.training && saved.to_x)) {
@@ -160,7 +116,7 @@ std::vector<Tensor> gradients(const Saved& saved, const Tensor& dy) {
   if (saved.to_gamma) {
     dgamma = Tensor(Shape{channels});
     for (std::int64_t c = 0; c < channels; ++c) {
-      dgamma.data()[c] = static_cast<float>(sums.get()[channels + c] * inverse.data()[c]);
+      dgamma.data()[c] = static_cast<float>(sums.get()[channels + c] * inverse[c]);
     }
   }
   if (saved.to_beta) {
@@ -170,7 +126,7 @@ std::vector<Tensor> gradients(const Saved& saved, const Tensor& dy) {
   if (saved.to_x && saved.training) {
     const auto n = static_cast<double>(dy.size() / channels);
     for (std::int64_t c = 0; c < channels; ++c) {
-      const double d = inverse.data()[c];
+      const double d = inverse[c];
       sums.get()[c] /= n;
       sums.get()[channels + c] *= d * d / n;
     }
@@ -209,44 +165,24 @@ void check_shapes(const Variable& x, const Variable& gamma, const Variable& beta
   check("the moving variance", moving_variance.shape());
 }
 
-void move_towards(Tensor& moving, const double* batch, double factor, double momentum) {
-  for (float& value : moving.values()) {
-    value = static_cast<float>(momentum * value + (1.0 - momentum) * factor * *batch++);
-  }
-}
-
 }  // namespace
 
 Variable batch_norm(const Variable& x, const Variable& gamma, const Variable& beta,
                     Tensor& moving_mean, Tensor& moving_variance, const BatchNormOptions& options) {
   check_shapes(x, gamma, beta, moving_mean, moving_variance);
   const std::int64_t channels = x.shape()[-1];
-  const auto n = static_cast<double>(x.value().size() / channels);
   const ChannelLayout layout(x.value().size(), channels);
-  Moments moments;
+  const Moments moments = options.training ? batch_moments(layout, x.value())
+                                           : Moments::of(moving_mean, moving_variance);
   if (options.training) {
-    moments = batch_moments(layout, x.value());
-    move_towards(moving_mean, moments.mean(), 1.0, options.momentum);
-    move_towards(moving_variance, moments.variance(channels), n > 1 ? n / (n - 1) : 1.0,
-                 options.momentum);
-  } else {
-    moments.values = allocate_doubles(2 * channels);
-    std::copy_n(moving_mean.data(), channels, moments.values.get());
-    std::copy_n(moving_variance.data(), channels, moments.values.get() + channels);
+    moments.move(moving_mean, moving_variance, x.value().size() / channels, options.momentum);
   }
-
-  const auto per_channel = allocate_doubles(2 * channels);
-  double* const inverse = per_channel.get();
-  double* const scale = inverse + channels;
-  for (std::int64_t c = 0; c < channels; ++c) {
-    inverse[c] = 1.0 / std::sqrt(moments.variance(channels)[c] + options.epsilon);
-    scale[c] = gamma.defined() ? inverse[c] * gamma.value().data()[c] : inverse[c];
-  }
+  const Normalisation norm(moments, gamma.defined() ? gamma.value() : Tensor(), options.epsilon);
   Saved saved{layout,
               x.value(),
+              norm,
               layout.widen(moments.mean()),
-              layout.widen(inverse),
-              layout.widen(scale),
+              layout.widen(norm.scale.get()),
               options.training,
               x.requires_grad(),
               gamma.requires_grad(),

@@ -27,22 +27,22 @@ class ChannelLayout {
 
   /// One value per column from one per channel.
   template <class T>
-  Tensor widen(const T* per_channel) const {
+  Tensor widen(const T* of_channels) const {
     Tensor wide(Shape{width_});
-    widen(per_channel, width_, wide.data());
+    widen(of_channels, width_, wide.data());
     return wide;
   }
   template <class T>
-  void widen(const T* per_channel, std::int64_t columns, float* to) const {
+  void widen(const T* of_channels, std::int64_t columns, float* to) const {
     for (std::int64_t i = 0; i < columns; ++i) {
-      to[i] = static_cast<float>(per_channel[i % channels_]);
+      to[i] = static_cast<float>(of_channels[i % channels_]);
     }
   }
   /// Adds the columns of each channel.
-  void fold(const double* wide, double* per_channel) const {
-    std::fill_n(per_channel, channels_, 0.0);
+  void fold(const double* wide, double* of_channels) const {
+    std::fill_n(of_channels, channels_, 0.0);
     for (std::int64_t i = 0; i < width_; i += channels_) {
-      for (std::int64_t c = 0; c < channels_; ++c) per_channel[c] += wide[i + c];
+      for (std::int64_t c = 0; c < channels_; ++c) of_channels[c] += wide[i + c];
     }
   }
 

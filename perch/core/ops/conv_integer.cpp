@@ -2,6 +2,7 @@
 #include <functional>
 
 #include <perch/core/kernels/table.h>
+#include <perch/core/ops/code_moments.h>
 #include <perch/core/ops/conv_integer.h>
 #include <perch/core/ops/conv_product.h>
 #include <perch/core/storage.h>
@@ -16,13 +17,6 @@ constexpr std::int64_t most_float_terms = 258;
 
 std::int64_t padded_group(const Job& job) {
   return round_up(job.src_group(), kernels::active().integer.layout.terms);
-}
-
-/// Codes of floats that lie on the grid already: only a rounding away.
-kernels::GridArgs settled_grid(const CodeGrid& grid) {
-  const float scale = grid.scale.item(), zero = grid.zero_point.item();
-  const auto last = static_cast<float>((1 << grid.bits) - 1);
-  return {-zero * scale, (last - zero) * scale, scale, 1.0f / scale, zero, zero, 0.0f};
 }
 
 /// Reads the codes of x one after another, from codes or from floats.

@@ -56,6 +56,8 @@ class Product {
   Product(const Problem& problem, const Tensor& x, const Tensor& kernel, const Tensor& bias);
 
   std::int64_t units() const { return units_.number(); }
+  /// Elements that `finish` is told of at once, at most.
+  std::int64_t largest_unit() const { return units_.elements(job_); }
   void run(const Destination& destination) const;
 
  private:

@@ -11,7 +11,6 @@
 #include <perch/core/kernels/table.h>
 #include <perch/core/ops/fake_quant.h>
 #include <perch/core/ops/grid_args.h>
-#include <perch/core/ops/integer_forward.h>
 #include <perch/core/parallel.h>
 #include <perch/core/reduce.h>
 
@@ -309,10 +308,8 @@ Variable fake_quant(const Variable& x, const Variable& min, const Variable& max,
   Grids grids(layout, min.value(), max.value(), options);
   const bool dividing = layout.per_tensor() && !options.constant_range;
   Tensor y = forward(x.value(), layout, grids, dividing);
-  if (integer_forward()) {
-    if (auto grid = grid_of(y, layout, min.value(), max.value(), options)) {
-      y.set_grid(std::move(grid));
-    }
+  if (auto grid = grid_of(y, layout, min.value(), max.value(), options)) {
+    y.set_grid(std::move(grid));
   }
   const bool sums = min.requires_grad() || max.requires_grad();
   auto gradient = [value = x.value(), min_shape = min.shape(), max_shape = max.shape(), layout,

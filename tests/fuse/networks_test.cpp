@@ -1,0 +1,43 @@
+// Whole networks, fused and layer by layer: the same training.
+#include <catch2/catch.hpp>
+
+#include <perch/fuse/fuse.h>
+#include <perch/layers/spec.h>
+#include <perch/layers/state.h>
+#include <perch/models/models.h>
+#include <perch/quant/apply.h>
+#include <perch/train/trainer.h>
+
+#include "tests/train/fixtures.h"
+
+using namespace perch;
+using namespace perch::test;
+
+TEST_CASE("ten fused steps are the composed ones") {
+  const std::string name = GENERATE(from_range(model_names()));
+  const bool wrapped = GENERATE(true, false);
+  CAPTURE(name, wrapped);
+  const std::unique_ptr<Model> model = make_model(name);
+  model->build({32, 32, 3});
+  if (wrapped) quantize(*model);
+  const std::unique_ptr<Model> copy = clone_model(*model);
+  const Dataset data = datasets::synthetic(16 * 10, {32, 32, 3}, 10, 2);
+  const Loss loss = sparse_categorical_crossentropy({.from_logits = false});
+  Trainer fused(*model, Adam(), loss), plain(*copy, Adam(), loss);
+  fused.set_fuse(true);
+  plain.set_fuse(false);
+  Loader loader(data, {.batch_size = 16});
+  loader.start(0);
+  Batch batch;
+  while (loader.next(batch)) {
+    const double expected = plain.train_batch(batch, 1e-3f);
+    CHECK(fused.train_batch(batch, 1e-3f) == Approx(expected).epsilon(1e-3));
+  }
+  CHECK(fused.evaluate(data).loss == Approx(plain.evaluate(data).loss).epsilon(1e-3));
+  const auto ours = state_of(*model), theirs = state_of(*copy);
+  REQUIRE(ours.size() == theirs.size());
+  for (std::size_t i = 0; i < ours.size(); ++i) {
+    CHECK(ours[i].name == theirs[i].name);
+    CHECK(ours[i].shape() == theirs[i].shape());
+  }
+}

@@ -60,6 +60,23 @@ double sgemm_gflops() {
   return best;
 }
 
+/// Who chose OpenBLAS's kernels, for --json and in words.
+struct Chooser {
+  std::string name, text;
+};
+
+Chooser chooser(const blas::Backend& backend) {
+  switch (backend.chosen_by) {
+    case blas::ChosenBy::user:
+      return {"user", "as OPENBLAS_CORETYPE says"};
+    case blas::ChosenBy::perch:
+      return {"perch", "chosen by perch over " + backend.replaced};
+    case blas::ChosenBy::openblas:
+      break;
+  }
+  return {"openblas", "OpenBLAS's own choice"};
+}
+
 std::string hdf5_version() {
   unsigned major = 0, minor = 0, release = 0;
   H5get_libversion(&major, &minor, &release);
@@ -81,6 +98,7 @@ void doctor(Output& output) {
   for (const auto& table : kernels::available()) sets.emplace_back(table.arch);
   const std::string in_use(kernels::active().arch);
   const double gflops = sgemm_gflops();
+  const blas::Backend& backend = blas::backend();
   const std::string tbb = TBB_runtime_version();
   const std::string xsimd =
       fmt::format("{}.{}.{}", XSIMD_VERSION_MAJOR, XSIMD_VERSION_MINOR, XSIMD_VERSION_PATCH);
@@ -94,24 +112,26 @@ void doctor(Output& output) {
                 {"instruction_sets", sets},
                 {"instruction_set", in_use},
                 {"threads", thread_count()},
-                {"blas", blas::version()},
-                {"blas_core", blas::core_name()},
+                {"blas", backend.version},
+                {"blas_core", backend.core},
+                {"blas_core_chosen_by", chooser(backend).name},
                 {"blas_gflops", gflops},
                 {"hdf5", hdf5_version()},
                 {"tbb", tbb},
                 {"xsimd", xsimd},
                 {"xtensor", xtensor},
                 {"data", data}});
-  output.text(fmt::format(
-      "perch            {}, built with {}\n"
-      "CPU              {}\n"
-      "instruction set  {} (of {}; PERCH_FORCE_ARCH chooses another)\n"
-      "threads          {}\n"
-      "BLAS             {}, {} kernels, {:.0f} GFLOP/s on one thread\n"
-      "HDF5 {}, oneTBB {}, xsimd {}, xtensor {}\n"
-      "data             {}\n",
-      PERCH_VERSION, compiler(), cpu_name(), in_use, fmt::join(sets, ", "), thread_count(),
-      blas::version(), blas::core_name(), gflops, hdf5_version(), tbb, xsimd, xtensor, data));
+  output.text(
+      fmt::format("perch            {}, built with {}\n"
+                  "CPU              {}\n"
+                  "instruction set  {} (of {}; PERCH_FORCE_ARCH chooses another)\n"
+                  "threads          {}\n"
+                  "BLAS             OpenBLAS {}; {} kernels, {}; {:.0f} GFLOP/s on one thread\n"
+                  "HDF5 {}, oneTBB {}, xsimd {}, xtensor {}\n"
+                  "data             {}\n",
+                  PERCH_VERSION, compiler(), cpu_name(), in_use, fmt::join(sets, ", "),
+                  thread_count(), backend.version, backend.core, chooser(backend).text, gflops,
+                  hdf5_version(), tbb, xsimd, xtensor, data));
 }
 
 }  // namespace

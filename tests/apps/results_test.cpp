@@ -80,14 +80,26 @@ TEST_CASE("predict reports each image and the count") {
 TEST_CASE("doctor reports what perch runs on, and what to do without data") {
   const Json report = result({"doctor"});
   CHECK(keys(report) == Arguments{"event", "version", "compiler", "cpu", "instruction_sets",
-                                  "instruction_set", "threads", "blas", "blas_core", "blas_gflops",
-                                  "hdf5", "tbb", "xsimd", "xtensor", "data"});
+                                  "instruction_set", "threads", "blas", "blas_core",
+                                  "blas_core_chosen_by", "blas_gflops", "hdf5", "tbb", "xsimd",
+                                  "xtensor", "data"});
   CHECK(report.at("instruction_sets").back().is_string());
   CHECK(report.at("blas_gflops") > 0.0);
   CHECK_THAT(report.at("data").get<std::string>(), Catch::Contains("perch data fetch cifar10"));
   const auto forced = run_perch({"doctor"}, {.environment = {{"PERCH_FORCE_ARCH", "nonsense"}}});
   check_error(forced, 2, {"nonsense", "PERCH_FORCE_ARCH"});
 }
+
+#if defined(__x86_64__)
+TEST_CASE("the user's choice of OpenBLAS's kernels stands, and doctor says whose choice it is") {
+  const ProcessOptions options = {.environment = {{"OPENBLAS_CORETYPE", "nehalem"}}};
+  const Json report = Json::parse(run_perch({"doctor", "--json"}, options).out);
+  CHECK(report.at("blas_core") == "Nehalem");
+  CHECK(report.at("blas_core_chosen_by") == "user");
+  CHECK_THAT(run_perch({"doctor"}, options).out,
+             Catch::Contains("Nehalem kernels, as OPENBLAS_CORETYPE says"));
+}
+#endif
 
 TEST_CASE("files of the original script are read with train's quantizer flags") {
   const std::string files = PERCH_TEST_GOLDEN_DIR "/keras_files/";

@@ -2,6 +2,7 @@
 #include <chrono>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -30,6 +31,7 @@ struct TrainFlags {
   std::string model, from, name, save = "models";
   std::int64_t epochs = 1, batch_size = 64, seed = 0;
   double validation_split = 0.1;
+  std::optional<float> width;
   bool augment = false, quiet = false;
   TrainingDataFlags data;
   InputScaleFlag scale;
@@ -65,7 +67,7 @@ double peak_rss_mb() {
 }
 
 std::unique_ptr<Model> make_network(const TrainFlags& flags, const Shape& image_shape) {
-  auto model = make_model(flags.model);
+  auto model = make_model(flags.model, {.width = flags.width, .image = image_shape});
   model->build(image_shape, {.seed = static_cast<std::uint64_t>(flags.seed)});
   if (flags.quantize.quantizes()) {
     const QuantizeConfig config = flags.quantize.config();
@@ -109,6 +111,8 @@ void report(const fs::path& file, const std::optional<Evaluation>& test, const H
 void train(const TrainFlags& flags, Output& output) {
   const auto start = std::chrono::steady_clock::now();
   check_choice("model", flags.model, model_names());
+  // Not the one that is trained: a wrong --width shows here, before the data is read.
+  const std::string network = make_model(flags.model, {.width = flags.width})->name();
   flags.quantize.check();
   auto optimizer = flags.optimizer.make();
   PERCH_CHECK(flags.epochs >= 1, "--epochs is {}, must be at least 1", flags.epochs);
@@ -117,7 +121,7 @@ void train(const TrainFlags& flags, Output& output) {
               "--validation-split is {}, must be in [0, 1)", flags.validation_split);
   PERCH_CHECK(flags.seed >= 0, "--seed is {}, must not be negative", flags.seed);
   const InputScale scale = flags.scale.value(InputScale::unit);
-  const std::string stem = flags.name.empty() ? flags.model : flags.name;
+  const std::string stem = flags.name.empty() ? network : flags.name;
   const fs::path file = fs::path(flags.save) / (model_name(stem, flags.quantize) + ".h5");
   check_writable(file);
   flags.threads.use();
@@ -161,6 +165,9 @@ Command add_train(CLI::App& parent) {
   app->add_option("MODEL", flags->model, "Which network")
       ->type_name(fmt::format("{}", fmt::join(model_names(), "|")))
       ->required();
+  app->add_option("--width", flags->width,
+                  "Multiplies the channels of mobilenet_v1 or mobilenet_v2; default: 1")
+      ->type_name("X");
   flags->data.add_to(*app);
   flags->scale.add_to(*app, "default: unit");
   app->add_option("--epochs", flags->epochs, "Passes over the data")

@@ -135,6 +135,19 @@ std::vector<Case> cases() {
   all.push_back({"depthwise_net_LV_perch",
                  make_model("depthwise_net"),
                  {"LV", LastValue{}, 8, true, true, true}});
+  const Quantization averaged{"MA_fixed", MovingAverage{}, 8, false, false, true};
+  const Quantization seen{"AV", AllValues{}};
+  const auto resnet = [](Shortcut shortcut) {
+    return std::make_unique<Graph>(resnet20({.shortcut = shortcut}));
+  };
+  all.push_back({"dsc_net_MA_perch", make_model("dsc_net"), averaged});
+  all.push_back({"resnet20_float", resnet(Shortcut::zero_padded)});
+  all.push_back({"resnet20_AV", resnet(Shortcut::zero_padded), seen});
+  all.push_back({"resnet20_projection_MA_perch", resnet(Shortcut::projection), averaged});
+  all.push_back({"mobilenet_v1_float", make_model("mobilenet_v1", {.width = 0.25f})});
+  all.push_back({"mobilenet_v1_AV", make_model("mobilenet_v1", {.width = 0.25f}), seen});
+  all.push_back({"mobilenet_v2_float", make_model("mobilenet_v2", {.width = 0.35f})});
+  all.push_back({"mobilenet_v2_MA_perch", make_model("mobilenet_v2", {.width = 0.35f}), averaged});
   all.push_back({"branching_float", branching_net()});
   all.push_back({"branching_AV", branching_net(), {"AV", AllValues{}, 6}});
   return all;

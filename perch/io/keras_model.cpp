@@ -3,6 +3,7 @@
 
 #include <perch/core/check.h>
 #include <perch/io/keras_model.h>
+#include <perch/io/keras_order.h>
 
 namespace perch::io {
 
@@ -91,8 +92,8 @@ KerasModel functional_to_keras(Model& model) {
     layer["name"] = node.layer->name();
     layer["inbound_nodes"] = Json::array({std::move(inbound)});
     layers.push_back(std::move(layer));
-    result.layer_names.push_back(node.layer->name());
   }
+  for (const NodeId id : keras_order(model)) result.layer_names.push_back(name_of(id));
   result.config = {
       {"class_name", "Functional"},
       {"config",

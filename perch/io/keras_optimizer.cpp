@@ -4,8 +4,8 @@
 #include <vector>
 
 #include <perch/io/keras_optimizer.h>
+#include <perch/io/keras_order.h>
 #include <perch/io/spec_json.h>
-#include <perch/layers/state.h>
 #include <perch/optim/optimizers.h>
 
 namespace perch::io {
@@ -95,7 +95,7 @@ void write_optimizer(H5Group& root, const Optimizer& optimizer, Model& model) {
   H5Group group = root.add_group("optimizer_weights");
   std::vector<std::string> names{"iteration:0"};
   group.add_int64(names.front(), optimizer.iterations());
-  for (const StateEntry& entry : state_of(model)) {
+  for (const StateEntry& entry : keras_state(model)) {
     if (!entry.trainable) continue;
     for (const auto& [keras_slot, slot] : keras->slots) {
       names.push_back(keras->name + "/" + keras_slot + "/" + entry.name + ":0");

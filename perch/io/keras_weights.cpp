@@ -3,8 +3,8 @@
 #include <utility>
 
 #include <perch/core/check.h>
+#include <perch/io/keras_order.h>
 #include <perch/io/keras_weights.h>
-#include <perch/layers/state.h>
 
 namespace perch::io {
 
@@ -27,7 +27,7 @@ struct ModelLayer {
 
 std::vector<ModelLayer> layers_of(Model& model) {
   std::vector<ModelLayer> layers;
-  for (StateEntry& entry : state_of(model)) {
+  for (StateEntry& entry : keras_state(model)) {
     if (layers.empty() || layers.back().name != entry.layer) layers.push_back({entry.layer, {}});
     layers.back().entries.push_back(std::move(entry));
   }

@@ -34,8 +34,8 @@ void write_versions(H5Group& group);
 /// One group for each name in `layer_names` with what state_of(model) says of it.
 void write_layers(H5Group& parent, Model& model, const std::vector<std::string>& layer_names);
 
-/// Copies the file's values into a built model: layer by layer in order, within a layer by the last
-/// path component. When only one side has quantizer state, that is left alone. Throws
+/// Copies the file's values into a built model: layer by layer in Keras's order, within a layer by
+/// the last path component. When only one side has quantizer state, that is left alone. Throws
 /// Error(bad_data) naming the first layer that does not fit; nothing is changed then.
 void restore_layers(Model& model, std::vector<FileLayer> stored, const std::string& file);
 

@@ -1,4 +1,4 @@
-#include <algorithm>
+#include <array>
 
 #include <perch/core/check.h>
 #include <perch/core/suggest.h>
@@ -8,12 +8,47 @@
 namespace perch {
 namespace {
 
-using Factory = Sequential (*)();
+struct Entry {
+  std::string name;
+  bool has_width;
+  std::unique_ptr<Model> (*make)(const ModelOptions&);
+};
 
-const std::vector<std::pair<std::string, Factory>>& factories() {
-  static const std::vector<std::pair<std::string, Factory>> all{
-      {"temp_net", temp_net}, {"ds_net", ds_net}, {"depthwise_net", depthwise_net}};
+template <class M>
+std::unique_ptr<Model> owned(M model) {
+  return std::make_unique<M>(std::move(model));
+}
+
+MobileNetOptions mobilenet_options(const ModelOptions& options) {
+  return {.width = options.width.value_or(1.0f)};
+}
+
+const std::vector<Entry>& entries() {
+  static const std::vector<Entry> all{
+      {"temp_net", false, [](const ModelOptions&) { return owned(temp_net()); }},
+      {"ds_net", false, [](const ModelOptions&) { return owned(ds_net()); }},
+      {"depthwise_net", false, [](const ModelOptions&) { return owned(depthwise_net()); }},
+      {"dsc_net", false, [](const ModelOptions&) { return owned(dsc_net()); }},
+      {"resnet20", false,
+       [](const ModelOptions& o) { return owned(resnet20({.image = o.image})); }},
+      {"mobilenet_v1", true,
+       [](const ModelOptions& o) { return owned(mobilenet_v1(mobilenet_options(o))); }},
+      {"mobilenet_v2", true,
+       [](const ModelOptions& o) { return owned(mobilenet_v2(mobilenet_options(o))); }},
+  };
   return all;
+}
+
+void check_has_width(const Entry& entry) {
+  if (entry.has_width) return;
+  std::vector<std::string> with_width;
+  for (const Entry& other : entries()) {
+    if (other.has_width) with_width.push_back(other.name);
+  }
+  fail(ErrorCode::usage,
+       "{} has no width multiplier; leave --width out (ModelOptions::width) or "
+       "choose {}",
+       entry.name, fmt::join(with_width, " or "));
 }
 
 }  // namespace
@@ -54,9 +89,27 @@ Sequential depthwise_net() {
   return model;
 }
 
-std::unique_ptr<Model> make_model(const std::string& name) {
-  for (const auto& [known, factory] : factories()) {
-    if (known == name) return std::make_unique<Sequential>(factory());
+Sequential dsc_net() {
+  Sequential model{Conv2D(32, 3, {.padding = Padding::same}), BatchNorm(), ReLU()};
+  struct Block {
+    std::int64_t filters, stride;
+  };
+  constexpr std::array<Block, 5> blocks{{{64, 1}, {128, 2}, {128, 1}, {256, 2}, {256, 1}}};
+  for (const auto& [filters, stride] : blocks) {
+    model.add(DepthwiseConv2D(3, {.strides = stride, .padding = Padding::same}));
+    model.add(BatchNorm()).add(ReLU());
+    model.add(Conv2D(filters, 1, {.padding = Padding::same})).add(BatchNorm()).add(ReLU());
+  }
+  model.add(GlobalAveragePooling2D()).add(Dense(10, {.activation = "softmax"}));
+  model.set_name("dsc_net");
+  return model;
+}
+
+std::unique_ptr<Model> make_model(const std::string& name, const ModelOptions& options) {
+  for (const Entry& entry : entries()) {
+    if (entry.name != name) continue;
+    if (options.width) check_has_width(entry);
+    return entry.make(options);
   }
   fail(ErrorCode::usage, "unknown model \"{}\"; there are {}", name, choices(name, model_names()));
 }
@@ -64,7 +117,7 @@ std::unique_ptr<Model> make_model(const std::string& name) {
 const std::vector<std::string>& model_names() {
   static const std::vector<std::string> names = [] {
     std::vector<std::string> result;
-    for (const auto& [name, factory] : factories()) result.push_back(name);
+    for (const Entry& entry : entries()) result.push_back(entry.name);
     return result;
   }();
   return names;

@@ -1,5 +1,6 @@
 // What perch writes it reads back, bit for bit.
 #include <chrono>
+#include <map>
 #include <set>
 #include <thread>
 
@@ -73,6 +74,41 @@ TEST_CASE("a branching model comes back bit for bit, from perch's and from Keras
   io::save_keras(*model, folder / "model.h5");
   make_keras_only(folder / "model.h5");
   check_same(*io::load_keras(folder / "model.h5"), *model);
+}
+
+TEST_CASE("weights lie in the order in which Keras lists a branching model's layers") {
+  Graph model;
+  const NodeId stem = model.add(Dense(3, {.name = "stem"}), {Model::input});
+  const NodeId long_1 = model.add(Dense(3, {.name = "long_1"}), {stem});
+  const NodeId long_2 = model.add(Dense(3, {.name = "long_2"}), {long_1});
+  const NodeId dead_end = model.add(Dense(3, {.name = "dead_end"}), {stem});
+  const NodeId left = model.add(Dense(3, {.name = "left"}), {stem});
+  const NodeId sum = model.add(Add({.name = "sum"}), {left, long_2});
+  const NodeId last = model.add(Dense(2, {.name = "last"}), {sum});
+  model.add(Dense(2), {dead_end});
+  model.set_output(last);
+  model.build({4});
+
+  const TempFolder folder;
+  io::save_keras(model, folder / "model.h5");
+  // What tf.keras 2.15 has in model.layers, and then what it leaves out.
+  CHECK(io::H5Group::open(folder / "model.h5").group("model_weights").texts("layer_names") ==
+        std::vector<std::string>{"input_1", "stem", "long_1", "left", "long_2", "sum", "last",
+                                 "dead_end", "dense"});
+  const auto loaded = io::load_keras(folder / "model.h5");
+  const Variable x(Tensor::full({1, 4}, 0.5f));
+  CHECK(bit_difference(loaded->forward(x, {}).value(), model.forward(x, {}).value()) == "");
+
+  loaded->build({4}, {.seed = 9});
+  apply_in_place(*loaded, {{"left", {.weights = {{"kernel", {}}}}}});
+  io::load_weights(*loaded, folder / "model.h5");
+  std::map<std::string, Tensor> expected;
+  for (const StateEntry& entry : state_of(model)) expected[entry.name] = *entry.tensor();
+  for (const StateEntry& entry : state_of(*loaded)) {
+    if (!entry.trainable) continue;
+    INFO(entry.name);
+    CHECK(bit_difference(*entry.tensor(), expected.at(entry.name)) == "");
+  }
 }
 
 TEST_CASE("a model within a model comes back bit for bit") {

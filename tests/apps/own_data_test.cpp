@@ -51,6 +51,8 @@ TEST_CASE("a pair of npy files is trained on at its own image shape, and evaluat
                      "--test-labels", folder / "own_labels.npy"};
   train.insert(train.end(), pair.begin(), pair.end());
   const auto trained = result(train);
+  train[1] = "resnet20";  // the one that has to know the shape beforehand
+  CHECK(result(train).at("test_loss").is_number());
   const std::string model = trained.at("model");
   CHECK(result({"inspect", model}).at("layers").at(1).at("output_shape") == Json{6, 4, 16});
 

@@ -74,6 +74,9 @@ TEST_CASE("train's defaults are 8-bit AllValues per channel, and none is float")
                   here)
             .exit_code == 0);
   CHECK(fs::exists(folder / "models/mine_float.h5"));
+  CHECK(run_perch({"train", "mobilenet_v2", "--width", "0.125", "--data", data}, here).exit_code ==
+        0);
+  CHECK(fs::exists(folder / "models/mobilenet_v2_0.125_8wbits_8abits_asym_full_perch_AV.h5"));
 }
 
 TEST_CASE("train reports every epoch and a last result as JSON lines") {

@@ -73,12 +73,17 @@ TEST_CASE("values out of range are named with the range") {
           {{"--name", "a/b"}, {"--name 'a/b'", "--save"}},
       },
       {"train", "temp_net", "--data", write_data(data_folder, 80, 0)});
+  check_usage_errors({
+      {{"train", "mobilenet_v1", "--width", "0"}, {"width of mobilenet_v1 is 0", "at most 4"}},
+      {{"train", "mobilenet_v2", "--width", "nan"}, {"width of mobilenet_v2 is nan"}},
+  });
 }
 
 TEST_CASE("options that would have no effect are refused") {
   const TestFolder data_folder;
   check_usage_errors(
       {
+          {{"--width", "0.5"}, {"temp_net", "--width", "mobilenet_v1"}},
           {{"--momentum", "0.9"}, {"--momentum", "--optimizer sgd"}},
           {{"--weight-decay", "0.1"}, {"--weight-decay", "adamw"}},
           {{"--optimizer", "adamw", "--momentum", "0.9"}, {"--momentum", "--optimizer sgd"}},

@@ -102,6 +102,39 @@ bool is_sound(const ChannelMap& map) {
   return all_finite(map.tables);
 }
 
+/// Smallest and largest code of each channel that the map takes through a gate: all of those
+/// between do, as a map keeps or turns their order. [2, 2 width].
+Tensor gate_of_codes(const Encoding& base, const ChannelMap& map, const Gate& gate) {
+  const std::int64_t columns = 2 * map.width, channels = map.channels;
+  Tensor result({2, columns});
+  float *const low = result.data(), *const high = low + columns;
+  std::fill_n(low, columns, 1.0f);  // none
+  std::fill_n(high, columns, 0.0f);
+  const std::shared_ptr<std::uint8_t> codes = allocate_bytes(channels);
+  Tensor mapped({channels});
+  const kernels::TailMap tables = tables_at(map, 0);
+  kernels::TailInput input = elements_at(base, 0);
+  input.codes = codes.get();
+  for (int code = 0; code < 256; ++code) {
+    std::fill_n(codes.get(), channels, static_cast<std::uint8_t>(code));
+    kernels::TailMap open = tables;
+    open.low = -infinity;
+    open.high = infinity;
+    kernels::active().tail.decode(input, &open, mapped.data(), channels, map.width);
+    for (std::int64_t c = 0; c < channels; ++c) {
+      const float value = mapped.data()[c];
+      if (!(value >= gate.low && value <= gate.high)) continue;
+      if (low[c] > high[c]) low[c] = static_cast<float>(code);
+      high[c] = static_cast<float>(code);
+    }
+  }
+  for (std::int64_t c = channels; c < columns; ++c) {
+    low[c] = low[c - channels];
+    high[c] = high[c - channels];
+  }
+  return result;
+}
+
 }  // namespace
 
 std::optional<TailResult> run_tail(const Stages& stages, const Tensor& sums,
@@ -155,6 +188,9 @@ std::optional<TailResult> run_tail(const Stages& stages, const Tensor& sums,
     output = tail.base;
   }
   tail.gate = Gate(stages.low, stages.high, outer);
+  if (tail.base->codes != nullptr) {
+    tail.code_gate = gate_of_codes(*tail.base, *tail.map, tail.gate);
+  }
   if (tail.norm_training) {
     moments->move(*stages.norm->moving_mean, *stages.norm->moving_variance,
                   sums.size() / channels, stages.norm->momentum);

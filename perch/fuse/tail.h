@@ -24,6 +24,7 @@ struct Tail {
   std::optional<Normalisation> normalisation;
   bool norm_training = false;
   Gate gate{Stages{}.low, Stages{}.high, {}};  ///< for the map's value
+  Tensor code_gate;  ///< [2, 2 width]: the same as each channel's codes, where the base is codes
 };
 
 struct TailResult {

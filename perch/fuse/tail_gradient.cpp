@@ -11,8 +11,20 @@
 namespace perch::fusion {
 namespace {
 
-kernels::TailGradient mask_of(const Tail& tail) {
-  return {tail.gate.low, tail.gate.high, nullptr, nullptr, nullptr};
+/// What gates the gradient of elements from `first` on; no tables for what lies behind the gate.
+kernels::TailGradient gate_at(const Tail& tail, std::int64_t first) {
+  const kernels::TailMap map = tables_at(*tail.map, first);
+  kernels::TailGradient result{};
+  result.shift = map.shift;
+  result.low = tail.gate.low;
+  result.high = tail.gate.high;
+  result.factor = map.factor;
+  result.map_offset = map.offset;
+  if (!tail.code_gate.empty()) {
+    result.code_low = tail.code_gate.data() + first % tail.map->channels;
+    result.code_high = result.code_low + 2 * tail.map->width;
+  }
+  return result;
 }
 
 /// Sums of g and of g (x - mean) per channel: [2, channels].
@@ -29,9 +41,8 @@ std::shared_ptr<double> gradient_sums(const Tail& tail, const float* dy) {
     double* const products = values + layout.width();
     std::fill_n(values, 2 * layout.width(), 0.0);
     kernels::active().tail.gradient_sums(elements_at(*tail.base, range.begin),
-                                         tables_at(*tail.map, range.begin), mask_of(tail),
-                                         dy + range.begin, values, products, range.size(),
-                                         layout.width());
+                                         gate_at(tail, range.begin), dy + range.begin, values,
+                                         products, range.size(), layout.width());
     layout.fold(values, partial.get() + i * 2 * channels);
     layout.fold(products, partial.get() + (i * 2 + 1) * channels);
   });
@@ -85,7 +96,7 @@ TailGradient::TailGradient(const Tail& tail, const Tensor& dy, bool gamma_wanted
 }
 
 void TailGradient::operator()(std::int64_t first, std::int64_t count, float* to) const {
-  kernels::TailGradient gradient = mask_of(tail_);
+  kernels::TailGradient gradient = gate_at(tail_, first);
   if (!tables_.empty()) {
     const float* const tables = tables_.data() + first % tail_.map->channels;
     const std::int64_t stride = 2 * tail_.map->width;
@@ -93,9 +104,8 @@ void TailGradient::operator()(std::int64_t first, std::int64_t count, float* to)
     gradient.slope = tables + stride;
     gradient.scale = tables + 2 * stride;
   }
-  kernels::active().tail.gradient(elements_at(*tail_.base, first), tables_at(*tail_.map, first),
-                                  gradient, dy_ + first, tail_.inside.get(), first, to, count,
-                                  tail_.map->width);
+  kernels::active().tail.gradient(elements_at(*tail_.base, first), gradient, dy_ + first,
+                                  tail_.inside.get(), first, to, count, tail_.map->width);
 }
 
 TailGradient::operator conv::Source<float>() const {

@@ -102,6 +102,15 @@ inline Doubles widen(const Batch& x) {
 #endif
 }
 
+inline Doubles::Half multiply_add(const Doubles::Half& x, const Doubles::Half& y,
+                                  const Doubles::Half& z) {
+#if defined(PERCH_ARCH_IS_AVX512)
+  return _mm512_fmadd_pd(x, y, z);
+#else
+  return xsimd::fma(x, y, z);
+#endif
+}
+
 inline Doubles load_doubles(const double* from) {
   return {Doubles::Half::load_unaligned(from), Doubles::Half::load_unaligned(from + lanes / 2)};
 }

@@ -1,6 +1,10 @@
 #include <perch/core/kernels/blocks.h>
 #include <perch/core/kernels/dense.h>
 
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
 namespace perch::kernels::PERCH_ARCH {
 namespace {
 
@@ -14,8 +18,6 @@ constexpr int block_images = 2;
 // Images per block of the input gradient, vectors per block of both gradients.
 constexpr int gradient_images = 4;
 constexpr int gradient_vectors = 2;
-// Inputs whose weights stay in the first cache while all images go by.
-constexpr std::int64_t cached_inputs = 512;
 
 /// Blocks of nearly equal size that the outputs are cut into.
 inline std::int64_t output_blocks(const DenseShape& shape) {
@@ -79,33 +81,30 @@ inline void forward_some_outputs(std::int64_t outputs, const DenseShape& shape, 
   forward_outputs<Outputs>(shape, x, weights, count, first, scratch);
 }
 
-void forward(const DenseShape& shape, const float* x, const float* weights, float* scratch,
-             float* y) {
+void accumulate(const DenseShape& shape, const float* x, const float* weights, bool first,
+                float* sums) {
   const std::int64_t blocks = output_blocks(shape);
-  for (std::int64_t k = 0; k < shape.inputs; k += cached_inputs) {
-    const std::int64_t left = shape.inputs - k;
-    const std::int64_t count = left < cached_inputs ? left : cached_inputs;
-    for (std::int64_t b = 0; b < blocks; ++b) {
-      const std::int64_t f = b * shape.outputs / blocks;
-      forward_some_outputs((b + 1) * shape.outputs / blocks - f, shape, x + k,
-                           weights + f * shape.weight_stride + k, count, k == 0,
-                           scratch + f * lanes);
-    }
+  for (std::int64_t b = 0; b < blocks; ++b) {
+    const std::int64_t f = b * shape.outputs / blocks;
+    forward_some_outputs((b + 1) * shape.outputs / blocks - f, shape, x,
+                         weights + f * shape.weight_stride, shape.inputs, first, sums + f * lanes);
   }
-  for (std::int64_t n = 0; n < shape.images; ++n) {
-    for (std::int64_t f = 0; f < shape.outputs; ++f, scratch += lanes) {
-      y[n * shape.y_stride + f] = xsimd::hadd(Batch::load_aligned(scratch));
-    }
-  }
+}
+
+void add_lanes(const float* sums, std::int64_t count, float* y) {
+  for (std::int64_t i = 0; i < count; ++i) y[i] = xsimd::hadd(Batch::load_aligned(sums + i * lanes));
 }
 
 /// `count` inputs, more than (Vectors - 1) * lanes.
 template <int Vectors, int Outputs>
 PERCH_INLINE inline void gather_outputs(const DenseShape& shape, const float* x, const float* dy,
-                                        std::int64_t count, float* dweights) {
+                                        std::int64_t count, bool first, float* dweights) {
   Batch sums[Outputs][Vectors];
   repeat<Outputs>([&](int f) PERCH_INLINE {
-    repeat<Vectors>([&](int v) PERCH_INLINE { sums[f][v] = Batch(0.0f); });
+    repeat<Vectors>([&](int v) PERCH_INLINE {
+      sums[f][v] = first ? Batch(0.0f)
+                         : Batch::load_aligned(dweights + f * shape.weight_stride + v * lanes);
+    });
   });
   for (std::int64_t n = 0; n < shape.images; ++n, x += shape.x_stride, dy += shape.y_stride) {
     Batch values[Vectors];
@@ -126,34 +125,37 @@ PERCH_INLINE inline void gather_outputs(const DenseShape& shape, const float* x,
 
 template <int Outputs>
 void weight_gradient_outputs(const DenseShape& shape, const float* x, const float* dy,
-                             float* dweights) {
+                             bool first, float* dweights) {
   constexpr std::int64_t step = gradient_vectors * lanes;
   std::int64_t k = 0;
   for (; k + step <= shape.inputs; k += step) {
-    gather_outputs<gradient_vectors, Outputs>(shape, x + k, dy, step, dweights + k);
+    gather_outputs<gradient_vectors, Outputs>(shape, x + k, dy, step, first, dweights + k);
   }
   for (; k + lanes <= shape.inputs; k += lanes) {
-    gather_outputs<1, Outputs>(shape, x + k, dy, lanes, dweights + k);
+    gather_outputs<1, Outputs>(shape, x + k, dy, lanes, first, dweights + k);
   }
   if (k < shape.inputs) {
-    gather_outputs<1, Outputs>(shape, x + k, dy, shape.inputs - k, dweights + k);
+    gather_outputs<1, Outputs>(shape, x + k, dy, shape.inputs - k, first, dweights + k);
   }
 }
 
 template <int Outputs = block_outputs>
 inline void gather_some_outputs(std::int64_t outputs, const DenseShape& shape, const float* x,
-                                const float* dy, float* dweights) {
+                                const float* dy, bool first, float* dweights) {
   if constexpr (Outputs > 1) {
-    if (outputs < Outputs) return gather_some_outputs<Outputs - 1>(outputs, shape, x, dy, dweights);
+    if (outputs < Outputs) {
+      return gather_some_outputs<Outputs - 1>(outputs, shape, x, dy, first, dweights);
+    }
   }
-  weight_gradient_outputs<Outputs>(shape, x, dy, dweights);
+  weight_gradient_outputs<Outputs>(shape, x, dy, first, dweights);
 }
 
-void weight_gradient(const DenseShape& shape, const float* x, const float* dy, float* dweights) {
+void weight_gradient(const DenseShape& shape, const float* x, const float* dy, bool first,
+                     float* dweights) {
   const std::int64_t blocks = output_blocks(shape);
   for (std::int64_t b = 0; b < blocks; ++b) {
     const std::int64_t f = b * shape.outputs / blocks;
-    gather_some_outputs((b + 1) * shape.outputs / blocks - f, shape, x, dy + f,
+    gather_some_outputs((b + 1) * shape.outputs / blocks - f, shape, x, dy + f, first,
                         dweights + f * shape.weight_stride);
   }
 }
@@ -206,9 +208,38 @@ void input_gradient(const DenseShape& shape, const float* dy, const float* weigh
   }
 }
 
+// Four by four where there are four; what is left one by one.
+void transpose(const float* from, std::int64_t rows, std::int64_t cols, std::int64_t from_stride,
+               float* to, std::int64_t to_stride) {
+  std::int64_t whole = 0;
+#if defined(__SSE2__)
+  whole = cols < 4 ? 0 : rows / 4 * 4;
+  for (std::int64_t row = 0; row < whole; row += 4) {
+    for (std::int64_t col = 0; col < cols; col += 4) {
+      // The last tile of a row reaches back over columns that were there already.
+      const std::int64_t at = cols - col < 4 ? cols - 4 : col;
+      const float* const tile = from + row * from_stride + at;
+      __m128 a = _mm_loadu_ps(tile), b = _mm_loadu_ps(tile + from_stride);
+      __m128 c = _mm_loadu_ps(tile + 2 * from_stride), d = _mm_loadu_ps(tile + 3 * from_stride);
+      _MM_TRANSPOSE4_PS(a, b, c, d);
+      float* const turned = to + at * to_stride + row;
+      _mm_storeu_ps(turned, a);
+      _mm_storeu_ps(turned + to_stride, b);
+      _mm_storeu_ps(turned + 2 * to_stride, c);
+      _mm_storeu_ps(turned + 3 * to_stride, d);
+    }
+  }
+#endif
+  for (std::int64_t row = whole; row < rows; ++row) {
+    for (std::int64_t col = 0; col < cols; ++col) {
+      to[col * to_stride + row] = from[row * from_stride + col];
+    }
+  }
+}
+
 }  // namespace
 
 extern const DenseKernels dense;
-const DenseKernels dense{lanes, forward, input_gradient, weight_gradient};
+const DenseKernels dense{lanes, accumulate, add_lanes, input_gradient, weight_gradient, transpose};
 
 }  // namespace perch::kernels::PERCH_ARCH

@@ -15,14 +15,20 @@ struct DenseShape {
 
 struct DenseKernels {
   std::int64_t lanes;
-  /// y = x weights^T. Weights beyond `inputs` must be zero. `scratch` holds images * outputs *
-  /// lanes floats, 64-byte aligned.
-  void (*forward)(const DenseShape&, const float* x, const float* weights, float* scratch,
-                  float* y);
+  /// Adds x weights^T to `sums`, images * outputs vectors of lanes each, 64-byte aligned; starts from
+  /// zero when `first`. Weights beyond `inputs` must be zero.
+  void (*accumulate)(const DenseShape&, const float* x, const float* weights, bool first,
+                     float* sums);
+  /// y [count] = the sums of each vector's lanes.
+  void (*add_lanes)(const float* sums, std::int64_t count, float* y);
   /// dx = dy weights.
   void (*input_gradient)(const DenseShape&, const float* dy, const float* weights, float* dx);
-  /// dweights = dy^T x; zero beyond `inputs`.
-  void (*weight_gradient)(const DenseShape&, const float* x, const float* dy, float* dweights);
+  /// dweights = dy^T x, added to what is there unless `first`; beyond `inputs` anything.
+  void (*weight_gradient)(const DenseShape&, const float* x, const float* dy, bool first,
+                          float* dweights);
+  /// to [cols][rows] = from [rows][cols] turned over, with row strides.
+  void (*transpose)(const float* from, std::int64_t rows, std::int64_t cols,
+                    std::int64_t from_stride, float* to, std::int64_t to_stride);
 };
 
 }  // namespace perch::kernels

@@ -24,25 +24,27 @@ struct Rounding {
         scale(grid.scale),
         inverse(grid.inverse_scale),
         quant_zero(grid.quant_zero),
+        half(0.5f - grid.quant_zero),
         doubt(grid.doubt),
         no_doubt(1.0f - grid.doubt) {}
 
-  /// (code - zero point) of x. A division costs more than everything else here together; the
-  /// product with the inverse rounds to the same level unless it falls next to a boundary.
-  Batch level(const Batch& x) const {
-    const Batch distance = above_min(x, min, max);
-    const Batch place = distance * inverse - quant_zero + Batch(0.5f);
+  Batch clamp(const Batch& x) const { return xsimd::max(min, xsimd::min(max, x)); }
+
+  /// (code - zero point) of a clamped x. TensorFlow divides by the scale, or rounds after each step
+  /// of a product; one multiply-add comes to the same level unless it falls next to a boundary.
+  Batch level_of_clamped(const Batch& x) const {
+    const Batch distance = x - min;
+    const Batch place = multiply_add(distance, inverse, half);
     const Batch level = xsimd::floor(place);
-    if constexpr (dividing) {
-      const Batch beyond = place - level;
-      if (xsimd::any((beyond < doubt) | !(beyond < no_doubt))) {
-        return round_level(distance / scale, quant_zero);
-      }
+    const Batch beyond = place - level;
+    if (xsimd::any((beyond < doubt) | !(beyond < no_doubt))) {
+      return round_level(dividing ? distance / scale : distance * inverse, quant_zero);
     }
     return level;
   }
+  Batch level(const Batch& x) const { return level_of_clamped(clamp(x)); }
 
-  Batch min, max, scale, inverse, quant_zero, doubt, no_doubt;
+  Batch min, max, scale, inverse, quant_zero, half, doubt, no_doubt;
 };
 
 }  // namespace

@@ -7,10 +7,17 @@ namespace perch::kernels {
 namespace {
 
 // A sum of floats over this many rows before it is added to a double. Squares of 8-bit codes stay
-// below 2^24, so that their sums are exact too.
+// below 2^24, so that their sums are exact.
 constexpr std::int64_t rows_per_flush = 64;
-// Vectors of columns whose sums are in registers at once.
-constexpr int column_vectors = static_cast<int>(64 / lanes) < 4 ? 2 : 4;
+// Vectors of columns whose sums are in registers at once, where the data are in the cache.
+constexpr int column_vectors = lanes >= 16 ? 2 : 1;
+// Columns of a block where data come from memory: whole pieces of rows, one after another.
+constexpr std::int64_t block_columns = 512;
+
+inline void flush(const Batch& partial, double* sums) {
+  const Doubles wide = widen(partial), held = load_doubles(sums);
+  store_doubles(sums, {held.low + wide.low, held.high + wide.high});
+}
 
 // How a vector of elements is read: from floats or from codes.
 struct FromValues {
@@ -79,47 +86,25 @@ void encode(const float* x, const GridArgs& grid, bool dividing, std::uint8_t* c
   (dividing ? encode_as<true> : encode_as<false>)(x, grid, codes, n);
 }
 
-inline void flush(const Batch& partial, double* sums) {
-  alignas(64) float buffer[lanes];
-  partial.store_aligned(buffer);
-  for (std::int64_t i = 0; i < lanes; ++i) sums[i] += static_cast<double>(buffer[i]);
-}
-
-/// block(first row, rows, column, unroll) over the complete rows, at most rows_per_flush rows and
-/// `unroll` vectors of columns at a time, which unroll is a constant of.
-template <class Block>
-inline void for_blocks(std::int64_t rows, std::int64_t width, const Block& block) {
-  for (std::int64_t begin = 0; begin < rows; begin += rows_per_flush) {
-    const std::int64_t count = rows - begin < rows_per_flush ? rows - begin : rows_per_flush;
-    std::int64_t column = 0;
-    for (; column + column_vectors * lanes <= width; column += column_vectors * lanes) {
-      block(begin, count, column, std::integral_constant<int, column_vectors>());
-    }
-    for (; column < width; column += lanes) {
-      block(begin, count, column, std::integral_constant<int, 1>());
-    }
-  }
-}
-
 template <bool dividing, bool sums>
 void encode_rows(const float* x, const GridArgs& grid, std::uint8_t* codes, std::uint16_t* inside,
                  const CodeSums& to, std::int64_t n, std::int64_t width) {
   const Rounding<dividing> rounding(grid);
   const Batch zero_point(grid.zero_point);
-  // One group of sixteen at element i: codes, bits, and its levels' sums when these are wanted.
-  const auto encode_group = [&](std::int64_t i, auto add) PERCH_INLINE {
+  // Sixteen elements from i on: codes and bits; add(part, codes) for the sums.
+  const auto encode_group = [&](std::int64_t i, const auto& add) PERCH_INLINE {
     unsigned bits = 0;
     repeat<parts>([&](int p) PERCH_INLINE {
       const Batch value = Batch::load_unaligned(x + i + p * lanes);
-      const Batch level = rounding.level(value);
-      store_codes(codes + i + p * lanes, level + zero_point);
-      bits |= bits_of((value >= rounding.min) & (value <= rounding.max)) << (p * lanes);
-      add(p, level);
+      const Batch clamped = rounding.clamp(value);
+      const Batch code = rounding.level_of_clamped(clamped) + zero_point;
+      store_codes(codes + i + p * lanes, code);
+      bits |= bits_of(clamped == value) << (p * lanes);
+      add(p, code);
     });
     inside[i / group] = static_cast<std::uint16_t>(bits);
   };
   const std::int64_t rows = n / width;
-  constexpr int groups = 2;  // whose sums are in registers at once
   for (std::int64_t begin = 0; begin < rows; begin += rows_per_flush) {
     const std::int64_t end = begin + rows_per_flush < rows ? begin + rows_per_flush : rows;
     const auto columns = [&](std::int64_t column, auto count) PERCH_INLINE {
@@ -128,10 +113,11 @@ void encode_rows(const float* x, const GridArgs& grid, std::uint8_t* codes, std:
       repeat<vectors>([&](int v) PERCH_INLINE { sum[v] = square[v] = Batch(0.0f); });
       for (std::int64_t row = begin; row < end; ++row) {
         repeat<decltype(count)::value>([&](int g) PERCH_INLINE {
-          encode_group(row * width + column + g * group, [&](int p, const Batch& level) PERCH_INLINE {
+          encode_group(row * width + column + g * group, [&](int p, const Batch& code)
+                                                             PERCH_INLINE {
             if constexpr (sums) {
-              sum[g * parts + p] += level;
-              square[g * parts + p] = multiply_add(level, level, square[g * parts + p]);
+              sum[g * parts + p] += code;
+              square[g * parts + p] = multiply_add(code, code, square[g * parts + p]);
             }
           });
         });
@@ -144,6 +130,7 @@ void encode_rows(const float* x, const GridArgs& grid, std::uint8_t* codes, std:
       }
     };
     std::int64_t column = 0;
+    constexpr int groups = lanes >= 16 ? 4 : 1;
     for (; column + groups * group <= width; column += groups * group) {
       columns(column, std::integral_constant<int, groups>());
     }
@@ -162,9 +149,9 @@ void encode_rows(const float* x, const GridArgs& grid, std::uint8_t* codes, std:
     for (std::int64_t j = 0; j < count; ++j) {
       codes[i + j] = rounded[j];
       if constexpr (sums) {
-        const double level = static_cast<double>(rounded[j]) - static_cast<double>(grid.zero_point);
-        to.sums[i % width + j] += level;
-        to.squares[i % width + j] += level * level;
+        const auto code = static_cast<double>(rounded[j]);
+        to.sums[i % width + j] += code;
+        to.squares[i % width + j] += code * code;
       }
     }
   }
@@ -182,11 +169,7 @@ void encode_and_sum(const float* x, const GridArgs& grid, bool dividing, std::ui
   }
 }
 
-// Vectors of columns whose statistics are in registers at once.
-constexpr int statistics_vectors = lanes >= 16 ? 2 : 1;
-
-template <bool squares>
-void statistics_of(const float* x, const ColumnStatistics& to, std::int64_t n, std::int64_t width) {
+void statistics(const float* x, const ColumnStatistics& to, std::int64_t n, std::int64_t width) {
   const std::int64_t rows = n / width;
   const auto columns = [&](std::int64_t column, auto count) PERCH_INLINE {
     constexpr int unroll = decltype(count)::value;
@@ -198,7 +181,7 @@ void statistics_of(const float* x, const ColumnStatistics& to, std::int64_t n, s
       high[v] = Batch::load_unaligned(to.high + at);
       shift[v] = widen(Batch::load_unaligned(to.shift + at));
       sum[v] = load_doubles(to.sums + at);
-      if constexpr (squares) square[v] = load_doubles(to.squares + at);
+      square[v] = load_doubles(to.squares + at);
     });
     const float* row = x + column;
     for (std::int64_t r = 0; r < rows; ++r, row += width) {
@@ -210,10 +193,8 @@ void statistics_of(const float* x, const ColumnStatistics& to, std::int64_t n, s
         const Doubles distance{wide.low - shift[v].low, wide.high - shift[v].high};
         sum[v].low += distance.low;
         sum[v].high += distance.high;
-        if constexpr (squares) {
-          square[v].low += distance.low * distance.low;
-          square[v].high += distance.high * distance.high;
-        }
+        square[v].low = multiply_add(distance.low, distance.low, square[v].low);
+        square[v].high = multiply_add(distance.high, distance.high, square[v].high);
       });
     }
     repeat<unroll>([&](int v) PERCH_INLINE {
@@ -221,12 +202,12 @@ void statistics_of(const float* x, const ColumnStatistics& to, std::int64_t n, s
       low[v].store_unaligned(to.low + at);
       high[v].store_unaligned(to.high + at);
       store_doubles(to.sums + at, sum[v]);
-      if constexpr (squares) store_doubles(to.squares + at, square[v]);
+      store_doubles(to.squares + at, square[v]);
     });
   };
   std::int64_t column = 0;
-  for (; column + statistics_vectors * lanes <= width; column += statistics_vectors * lanes) {
-    columns(column, std::integral_constant<int, statistics_vectors>());
+  for (; column + column_vectors * lanes <= width; column += column_vectors * lanes) {
+    columns(column, std::integral_constant<int, column_vectors>());
   }
   for (; column < width; column += lanes) columns(column, std::integral_constant<int, 1>());
 
@@ -236,71 +217,178 @@ void statistics_of(const float* x, const ColumnStatistics& to, std::int64_t n, s
     to.low[c] = x[i] < to.low[c] ? x[i] : to.low[c];
     to.high[c] = x[i] > to.high[c] ? x[i] : to.high[c];
     to.sums[c] += distance;
-    if constexpr (squares) to.squares[c] += distance * distance;
+    to.squares[c] += distance * distance;
   }
 }
 
-void statistics(const float* x, const ColumnStatistics& to, std::int64_t n, std::int64_t width) {
-  (to.squares != nullptr ? statistics_of<true> : statistics_of<false>)(x, to, n, width);
+bool extremes(const float* x, float* lows, float* highs, std::int64_t n, std::int64_t width) {
+  const std::int64_t rows = n / width;
+  Batch total(0.0f);
+  const auto columns = [&](std::int64_t column, auto count) PERCH_INLINE {
+    constexpr int unroll = decltype(count)::value;
+    Batch low[unroll], high[unroll], sum[unroll];
+    repeat<unroll>([&](int v) PERCH_INLINE {
+      low[v] = Batch::load_unaligned(lows + column + v * lanes);
+      high[v] = Batch::load_unaligned(highs + column + v * lanes);
+      sum[v] = Batch(0.0f);
+    });
+    const float* row = x + column;
+    for (std::int64_t r = 0; r < rows; ++r, row += width) {
+      repeat<unroll>([&](int v) PERCH_INLINE {
+        const Batch value = Batch::load_unaligned(row + v * lanes);
+        low[v] = xsimd::min(value, low[v]);
+        high[v] = xsimd::max(value, high[v]);
+        sum[v] += value;
+      });
+    }
+    repeat<unroll>([&](int v) PERCH_INLINE {
+      low[v].store_unaligned(lows + column + v * lanes);
+      high[v].store_unaligned(highs + column + v * lanes);
+      total += sum[v];
+    });
+  };
+  std::int64_t column = 0;
+  for (; column + column_vectors * lanes <= width; column += column_vectors * lanes) {
+    columns(column, std::integral_constant<int, column_vectors>());
+  }
+  for (; column < width; column += lanes) columns(column, std::integral_constant<int, 1>());
+  float rest = 0.0f;
+  for (std::int64_t i = rows * width; i < n; ++i) {
+    const std::int64_t c = i - rows * width;
+    lows[c] = x[i] < lows[c] ? x[i] : lows[c];
+    highs[c] = x[i] > highs[c] ? x[i] : highs[c];
+    rest += x[i];
+  }
+  rest += xsimd::hadd(total);
+  return rest - rest == 0.0f;
 }
-
-// (x - shift) and the map's value before its limits, at one vector.
-struct Mapped {
-  template <class Reader, class Access>
-  Mapped(const Reader& from, const TailMap& map, std::int64_t i, std::int64_t column,
-         const Access& access)
-      : centred(from.at(i, access) - Batch::load_unaligned(map.shift + column)),
-        value(multiply_add(centred, Batch::load_unaligned(map.factor + column),
-                           Batch::load_unaligned(map.offset + column))) {}
-  Batch centred, value;
-};
 
 // A product, not a selection: TensorFlow's zeros carry the sign of dy.
 inline Batch masked(const Batch& dy, const Mask& inside) {
   return dy * xsimd::select(inside, Batch(1.0f), Batch(0.0f));
 }
 
-void gradient_sums(const TailInput& x, const TailMap& map, const TailGradient& gradient,
-                   const float* dy, double* values, double* products, std::int64_t n,
-                   std::int64_t width) {
-  const Batch lowest(gradient.low), highest(gradient.high);
-  const std::int64_t rows = n / width;
-  with_reader(x, [&](const auto& from) {
-    const auto upstream = [&](const Mapped& mapped, std::int64_t i, const auto& access) {
-      return masked(access.load(dy + i), (mapped.value >= lowest) & (mapped.value <= highest));
-    };
-    for_blocks(rows, width, [&](std::int64_t begin, std::int64_t count, std::int64_t column, auto u) {
-      constexpr int unroll = decltype(u)::value;
-      Batch sum[unroll], product[unroll];
-      repeat<unroll>([&](int v) PERCH_INLINE { sum[v] = product[v] = Batch(0.0f); });
-      for (std::int64_t row = begin; row < begin + count; ++row) {
-        repeat<unroll>([&](int v) PERCH_INLINE {
-          const std::int64_t at = column + v * lanes;
-          const Mapped mapped(from, map, row * width + at, at, Whole{});
-          const Batch g = upstream(mapped, row * width + at, Whole{});
-          sum[v] += g;
-          product[v] = multiply_add(g, mapped.centred, product[v]);
-        });
-      }
-      repeat<unroll>([&](int v) PERCH_INLINE {
-        flush(sum[v], values + column + v * lanes);
-        flush(product[v], products + column + v * lanes);
+/// x - shift, and whether the gate is open, at one vector.
+struct Gated {
+  Batch centred;
+  Mask open;
+};
+
+struct ValueGate {
+  ValueGate(const TailInput& x, const TailGradient& gradient)
+      : from(x), tables(gradient), low(gradient.low), high(gradient.high) {}
+  template <class Access>
+  PERCH_INLINE Gated at(std::int64_t i, std::int64_t column, const Access& access) const {
+    const Batch centred = from.at(i, access) - Batch::load_unaligned(tables.shift + column);
+    const Batch mapped = multiply_add(centred, Batch::load_unaligned(tables.factor + column),
+                                      Batch::load_unaligned(tables.map_offset + column));
+    return {centred, (mapped >= low) & (mapped <= high)};
+  }
+
+  FromValues from;
+  const TailGradient& tables;
+  Batch low, high;
+};
+
+struct CodeGate {
+  CodeGate(const TailInput& x, const TailGradient& gradient) : from(x), tables(gradient) {}
+  template <class Access>
+  PERCH_INLINE Gated at(std::int64_t i, std::int64_t column, const Access& access) const {
+    const Batch code = access.codes(from.codes + i);
+    const Batch centred =
+        (code - from.zero_point) * from.scale - Batch::load_unaligned(tables.shift + column);
+    return {centred, (code >= Batch::load_unaligned(tables.code_low + column)) &
+                         (code <= Batch::load_unaligned(tables.code_high + column))};
+  }
+
+  FromCodes from;
+  const TailGradient& tables;
+};
+
+/// Sums of the whole rows' columns [first, first + Vectors * lanes), in registers.
+template <int Vectors, class Gate>
+void sum_rows(const Gate& gate, const float* dy, double* values, double* products,
+              std::int64_t rows, std::int64_t width) {
+  for (std::int64_t begin = 0; begin < rows; begin += rows_per_flush) {
+    const std::int64_t end = begin + rows_per_flush < rows ? begin + rows_per_flush : rows;
+    Batch sum[Vectors], product[Vectors];
+    repeat<Vectors>([&](int v) PERCH_INLINE { sum[v] = product[v] = Batch(0.0f); });
+    for (std::int64_t row = begin; row < end; ++row) {
+      repeat<Vectors>([&](int v) PERCH_INLINE {
+        const std::int64_t column = v * lanes, i = row * width + column;
+        const Gated element = gate.at(i, column, Whole{});
+        const Batch g = masked(Batch::load_unaligned(dy + i), element.open);
+        sum[v] += g;
+        product[v] = multiply_add(g, element.centred, product[v]);
       });
+    }
+    repeat<Vectors>([&](int v) PERCH_INLINE {
+      flush(sum[v], values + v * lanes);
+      flush(product[v], products + v * lanes);
     });
-    const std::int64_t tail = rows * width;
-    for_columns(n - tail, width, [&](std::int64_t i, std::int64_t column, const auto& access) {
-      const Mapped mapped(from, map, tail + i, column, access);
-      const Batch g = upstream(mapped, tail + i, access);
-      alignas(64) float sum[lanes], product[lanes];
-      access.store(sum, g);
-      access.store(product, g * mapped.centred);
-      const std::int64_t count = n - tail - i < lanes ? n - tail - i : lanes;
-      for (std::int64_t j = 0; j < count; ++j) {
-        values[column + j] += static_cast<double>(sum[j]);
-        products[column + j] += static_cast<double>(product[j]);
+  }
+}
+
+/// The same for rows of any width, with the sums in the first cache.
+template <class Gate>
+void sum_wide_rows(const Gate& gate, const float* dy, double* values, double* products,
+                   std::int64_t rows, std::int64_t width) {
+  alignas(64) float sum[block_columns], product[block_columns];
+  for (std::int64_t begin = 0; begin < rows; begin += rows_per_flush) {
+    const std::int64_t end = begin + rows_per_flush < rows ? begin + rows_per_flush : rows;
+    for (std::int64_t first = 0; first < width; first += block_columns) {
+      const std::int64_t columns = width - first < block_columns ? width - first : block_columns;
+      for (std::int64_t c = 0; c < columns; ++c) sum[c] = product[c] = 0.0f;
+      for (std::int64_t row = begin; row < end; ++row) {
+        for (std::int64_t c = 0; c < columns; c += lanes) {
+          const std::int64_t i = row * width + first + c;
+          const Gated element = gate.at(i, first + c, Whole{});
+          const Batch g = masked(Batch::load_unaligned(dy + i), element.open);
+          (Batch::load_aligned(sum + c) + g).store_aligned(sum + c);
+          multiply_add(g, element.centred, Batch::load_aligned(product + c))
+              .store_aligned(product + c);
+        }
       }
-    });
+      for (std::int64_t c = 0; c < columns; c += lanes) {
+        flush(Batch::load_aligned(sum + c), values + first + c);
+        flush(Batch::load_aligned(product + c), products + first + c);
+      }
+    }
+  }
+}
+
+template <class Gate>
+void gradient_sums_of(const Gate& gate, const float* dy, double* values, double* products,
+                      std::int64_t n, std::int64_t width) {
+  const std::int64_t rows = n / width;
+  constexpr int vectors = 4;
+  if (lanes >= 16 && width == vectors * lanes) {
+    sum_rows<vectors>(gate, dy, values, products, rows, width);
+  } else {
+    sum_wide_rows(gate, dy, values, products, rows, width);
+  }
+  const std::int64_t done = rows * width;
+  for_columns(n - done, width, [&](std::int64_t i, std::int64_t column, const auto& access) {
+    const Gated element = gate.at(done + i, column, access);
+    const Batch g = masked(access.load(dy + done + i), element.open);
+    alignas(64) float sum[lanes], product[lanes];
+    g.store_aligned(sum);
+    (g * element.centred).store_aligned(product);
+    const std::int64_t count = n - done - i < lanes ? n - done - i : lanes;
+    for (std::int64_t j = 0; j < count; ++j) {
+      values[column + j] += static_cast<double>(sum[j]);
+      products[column + j] += static_cast<double>(product[j]);
+    }
   });
+}
+
+void gradient_sums(const TailInput& x, const TailGradient& gradient, const float* dy,
+                   double* values, double* products, std::int64_t n, std::int64_t width) {
+  if (x.codes != nullptr) {
+    gradient_sums_of(CodeGate(x, gradient), dy, values, products, n, width);
+  } else {
+    gradient_sums_of(ValueGate(x, gradient), dy, values, products, n, width);
+  }
 }
 
 // The `lanes` bits from bit `first` on.
@@ -310,31 +398,42 @@ inline Mask bits_at(const std::uint16_t* inside, std::int64_t first) {
                  (first % 16));
 }
 
-void gradient(const TailInput& x, const TailMap& map, const TailGradient& gradient, const float* dy,
+template <bool normalises, bool has_bits, class Gate>
+void gradient_of(const Gate& gate, const TailGradient& gradient, const float* dy,
+                 const std::uint16_t* inside, std::int64_t first_bit, float* dx, std::int64_t n,
+                 std::int64_t width) {
+  for_columns(n, width, [&](std::int64_t i, std::int64_t column, const auto& access) {
+    const Gated element = gate.at(i, column, access);
+    Batch g = masked(access.load(dy + i), element.open);
+    if constexpr (normalises) {
+      g = multiply_add(-element.centred, Batch::load_unaligned(gradient.slope + column),
+                       g - Batch::load_unaligned(gradient.offset + column)) *
+          Batch::load_unaligned(gradient.scale + column);
+    }
+    if constexpr (has_bits) g = masked(g, bits_at(inside, first_bit + i));
+    access.store(dx + i, g);
+  });
+}
+
+void gradient(const TailInput& x, const TailGradient& gradient, const float* dy,
               const std::uint16_t* inside, std::int64_t first_bit, float* dx, std::int64_t n,
               std::int64_t width) {
-  const Batch lowest(gradient.low), highest(gradient.high);
-  with_reader(x, [&](const auto& from) {
-    const auto run = [&](auto normalises, auto has_bits) {
-      for_columns(n, width, [&](std::int64_t i, std::int64_t column, const auto& access) {
-        const Mapped mapped(from, map, i, column, access);
-        Batch g = masked(access.load(dy + i), (mapped.value >= lowest) & (mapped.value <= highest));
-        if constexpr (decltype(normalises)::value) {
-          g = multiply_add(-mapped.centred, Batch::load_unaligned(gradient.slope + column),
-                           g - Batch::load_unaligned(gradient.offset + column)) *
-              Batch::load_unaligned(gradient.scale + column);
-        }
-        if constexpr (decltype(has_bits)::value) g = masked(g, bits_at(inside, first_bit + i));
-        access.store(dx + i, g);
-      });
-    };
-    using std::false_type, std::true_type;
-    if (gradient.scale != nullptr) {
-      inside != nullptr ? run(true_type(), true_type()) : run(true_type(), false_type());
+  const auto run = [&](const auto& gate) {
+    if (gradient.scale != nullptr && inside != nullptr) {
+      gradient_of<true, true>(gate, gradient, dy, inside, first_bit, dx, n, width);
+    } else if (gradient.scale != nullptr) {
+      gradient_of<true, false>(gate, gradient, dy, inside, first_bit, dx, n, width);
+    } else if (inside != nullptr) {
+      gradient_of<false, true>(gate, gradient, dy, inside, first_bit, dx, n, width);
     } else {
-      inside != nullptr ? run(false_type(), true_type()) : run(false_type(), false_type());
+      gradient_of<false, false>(gate, gradient, dy, inside, first_bit, dx, n, width);
     }
-  });
+  };
+  if (x.codes != nullptr) {
+    run(CodeGate(x, gradient));
+  } else {
+    run(ValueGate(x, gradient));
+  }
 }
 
 void join(const float* a, const float* b, float low, float high, float* y, float* min, float* max,
@@ -375,6 +474,7 @@ const TailKernels tail{
     .encode = kernels::encode,
     .encode_and_sum = kernels::encode_and_sum,
     .statistics = kernels::statistics,
+    .extremes = kernels::extremes,
     .gradient_sums = kernels::gradient_sums,
     .gradient = kernels::gradient,
     .join = kernels::join,

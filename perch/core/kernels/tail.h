@@ -1,6 +1,7 @@
 // Function table of what happens to a layer's sums behind them: statistics, per-channel maps,
 // codes, and the way back. Elements lie in rows of `width` columns (see norm.h), n of them in all;
-// tables have an entry per column and start at the first element's.
+// tables have an entry per column, start at the first element's and may be read a vector beyond
+// `width`.
 #pragma once
 
 #include <cstdint>
@@ -22,24 +23,28 @@ struct TailMap {
   float low, high;
 };
 
-/// Where x's per-column sums go, all in double: rounded to float, moments do not depend on the
-/// order of summation then, but for a rare last bit.
+/// Where x's per-column extremes and sums go. Sums are double from the first addition on: rounded
+/// to float, moments do not depend on the order of summation then, but for a rare last bit.
 struct ColumnStatistics {
-  const float* shift;
   float *low, *high;  ///< smallest and largest x; NaN is passed over
-  double* sums;       ///< of x - shift
-  double* squares;    ///< of (x - shift)^2; null: not wanted
+  const float* shift;
+  double* sums;     ///< of x - shift
+  double* squares;  ///< of (x - shift)^2
 };
 
 struct CodeSums {
-  double *sums, *squares;  ///< of the codes less the zero point, exact; null: not wanted
+  double *sums, *squares;  ///< of the codes, exact
 };
 
-/// dx = (g - offset - (x - shift) slope) scale with the map's shift; null tables: dx = g. g is dy
-/// where the map's value lies in [low, high], else 0.
+/// The way back: dx = (g - offset - (x - shift) slope) scale, or dx = g without `scale`. g is dy
+/// where the map's value lies in [low, high], else 0; for codes, where the code does in
+/// [code_low, code_high] of its column.
 struct TailGradient {
+  const float* shift;
   float low, high;
-  const float *offset, *slope, *scale;
+  const float *factor, *map_offset;     ///< of the map, for floats
+  const float *code_low, *code_high;    ///< for codes
+  const float *offset, *slope, *scale;  ///< null: dx = g
 };
 
 struct TailKernels {
@@ -50,23 +55,24 @@ struct TailKernels {
   void (*encode)(const float* x, const GridArgs& grid, bool dividing, std::uint8_t* codes,
                  std::int64_t n);
   /// The same; bit i % 16 of inside[i / 16] says whether x[i] lies in the grid's range. Sums are
-  /// added to.
+  /// added to, unless they are null.
   void (*encode_and_sum)(const float* x, const GridArgs& grid, bool dividing, std::uint8_t* codes,
                          std::uint16_t* inside, const CodeSums& sums, std::int64_t n,
                          std::int64_t width);
   /// Widens low and high, adds to sums and squares.
   void (*statistics)(const float* x, const ColumnStatistics& statistics, std::int64_t n,
                      std::int64_t width);
+  /// Widens low and high only. False when an x, or a sum of them, is not finite.
+  bool (*extremes)(const float* x, float* low, float* high, std::int64_t n, std::int64_t width);
 
   /// Adds sums of g and of g (x - shift); float over 64 rows at most, double beyond.
-  void (*gradient_sums)(const TailInput& x, const TailMap& map, const TailGradient& gradient,
-                        const float* dy, double* values, double* products, std::int64_t n,
-                        std::int64_t width);
+  void (*gradient_sums)(const TailInput& x, const TailGradient& gradient, const float* dy,
+                        double* values, double* products, std::int64_t n, std::int64_t width);
   /// dx, 0 where a bit of `inside` (null: none) is 0, the first one bit `first_bit`; one word
   /// behind the last bit's is readable. dx may be dy.
-  void (*gradient)(const TailInput& x, const TailMap& map, const TailGradient& gradient,
-                   const float* dy, const std::uint16_t* inside, std::int64_t first_bit, float* dx,
-                   std::int64_t n, std::int64_t width);
+  void (*gradient)(const TailInput& x, const TailGradient& gradient, const float* dy,
+                   const std::uint16_t* inside, std::int64_t first_bit, float* dx, std::int64_t n,
+                   std::int64_t width);
 
   /// y = a + b limited to [low, high]; widens [*min, *max] to hold every y.
   void (*join)(const float* a, const float* b, float low, float high, float* y, float* min,

@@ -10,9 +10,9 @@
 namespace perch {
 namespace {
 
-/// From sums of levels to moments of what they stand for.
-Moments moments_of_levels(const double* partial, std::int64_t parts, std::int64_t channels,
-                          std::int64_t count, double scale) {
+/// From sums of codes to moments of what they stand for.
+Moments moments_of_codes(const double* partial, std::int64_t parts, std::int64_t channels,
+                         std::int64_t count, double zero_point, double scale) {
   Moments result(channels);
   for (std::int64_t c = 0; c < channels; ++c) {
     double sum = 0.0, square = 0.0;  // whole numbers below 2^53: exact
@@ -21,7 +21,7 @@ Moments moments_of_levels(const double* partial, std::int64_t parts, std::int64_
       square += partial[(i * 2 + 1) * channels + c];
     }
     const double mean = sum / static_cast<double>(count);
-    result.mean()[c] = mean * scale;
+    result.mean()[c] = (mean - zero_point) * scale;
     result.variance()[c] = (square / static_cast<double>(count) - mean * mean) * scale * scale;
   }
   return result;
@@ -66,8 +66,8 @@ Coded encode(const Tensor& x, const kernels::GridArgs& grid, bool dividing, bool
   });
   Coded result{codes, inside, std::nullopt};
   if (with_moments) {
-    result.moments = moments_of_levels(partial.get(), chunks.number(), channels,
-                                       x.size() / channels, grid.scale);
+    result.moments = moments_of_codes(partial.get(), chunks.number(), channels,
+                                       x.size() / channels, grid.zero_point, grid.scale);
   }
   return result;
 }

@@ -2,6 +2,7 @@
 
 #include <perch/core/blas.h>
 #include <perch/core/check.h>
+#include <perch/core/encoding.h>
 #include <perch/core/kernels/table.h>
 #include <perch/core/ops/dense.h>
 #include <perch/core/parallel.h>
@@ -13,6 +14,12 @@ namespace {
 constexpr std::int64_t skinny_outputs = 16;
 // Inputs per chunk: their weights stay in the second cache while all images go by.
 constexpr std::int64_t chunk_inputs = 2048;
+// Inputs whose weights stay in the first cache meanwhile, and images that are read at once.
+constexpr std::int64_t tile_inputs = 1024;
+constexpr std::int64_t tile_images = 2;
+// The same for the weights' gradient, whose images all go by for a few inputs.
+constexpr std::int64_t gradient_tile_inputs = 256;
+constexpr std::int64_t gradient_tile_images = 64;
 constexpr std::int64_t largest_lanes = 16;
 // One cache line more per row of weights: at a power of two all rows would share a few cache sets.
 constexpr std::int64_t row_offset = 16;
@@ -34,6 +41,32 @@ Tensor column_sums(const Tensor& dy) {
   return sums;
 }
 
+/// Rows of x, tile by tile: in place, or decoded into scratch memory.
+class Rows {
+ public:
+  Rows(const Tensor& x, std::int64_t inputs) : x_(x), inputs_(inputs) {}
+  struct Tile {
+    const float* data;
+    std::int64_t stride;
+  };
+  Tile read(ChunkRange images, ChunkRange inputs, float* scratch) const {
+    const Encoding* const encoding = x_.deferred();
+    if (encoding == nullptr) {
+      return {x_.data() + images.begin * inputs_ + inputs.begin, inputs_};
+    }
+    const std::int64_t stride = (inputs.size() + largest_lanes - 1) / largest_lanes * largest_lanes;
+    for (std::int64_t n = 0; n < images.size(); ++n) {
+      encoding->read((images.begin + n) * inputs_ + inputs.begin, inputs.size(),
+                     scratch + n * stride);
+    }
+    return {scratch, stride};
+  }
+
+ private:
+  const Tensor& x_;
+  std::int64_t inputs_;
+};
+
 /// Weights [inputs, outputs] turned over, in chunks of [outputs][chunk_inputs].
 class SkinnyDense {
  public:
@@ -47,12 +80,12 @@ class SkinnyDense {
   Tensor pack(const Tensor& kernel) const {
     Tensor packed({chunks_.number(), extents_.outputs, stride_});
     parallel_for(chunks_.number(), [&](std::int64_t i) {
-      const float* const from = kernel.data() + chunks_[i].begin * extents_.outputs;
-      float* to = packed.data() + i * chunk_floats();
       const std::int64_t count = chunks_[i].size();
-      for (std::int64_t f = 0; f < extents_.outputs; ++f, to += stride_) {
-        for (std::int64_t k = 0; k < count; ++k) to[k] = from[k * extents_.outputs + f];
-        std::fill(to + count, to + stride_, 0.0f);
+      float* const to = packed.data() + i * chunk_floats();
+      kernels::active().dense.transpose(kernel.data() + chunks_[i].begin * extents_.outputs, count,
+                                        extents_.outputs, extents_.outputs, to, stride_);
+      for (std::int64_t f = 0; f < extents_.outputs; ++f) {
+        std::fill(to + f * stride_ + count, to + (f + 1) * stride_, 0.0f);
       }
     });
     return packed;
@@ -60,12 +93,22 @@ class SkinnyDense {
 
   Tensor forward(const Tensor& x, const Tensor& packed, const Tensor& bias) const {
     const std::int64_t count = extents_.images * extents_.outputs;
+    const auto& kernel = kernels::active().dense;
+    const Rows rows(x, extents_.inputs);
     Tensor partials({chunks_.number(), count});
-    Tensor scratch({thread_count(), count * largest_lanes});
+    Tensor scratch({thread_count(), count * largest_lanes + tile_images * tile_inputs});
     parallel_for(chunks_.number(), [&](std::int64_t i) {
-      kernels::active().dense.forward(
-          shape(i), x.data() + chunks_[i].begin, packed.data() + i * chunk_floats(),
-          scratch.data() + worker_slot() * count * largest_lanes, partials.data() + i * count);
+      float* const sums = scratch.data() + worker_slot() * scratch.shape()[1];
+      float* const read = sums + count * largest_lanes;
+      const float* const weights = packed.data() + i * chunk_floats();
+      for_tiles(chunks_[i], tile_inputs, tile_images, [&](ChunkRange inputs, ChunkRange images) {
+        const Rows::Tile tile = rows.read(images, inputs, read);
+        kernel.accumulate(shape(images, inputs, tile.stride), tile.data,
+                          weights + inputs.begin - chunks_[i].begin,
+                          inputs.begin == chunks_[i].begin,
+                          sums + images.begin * extents_.outputs * kernel.lanes);
+      });
+      kernel.add_lanes(sums, count, partials.data() + i * count);
     });
     Tensor y({extents_.images, extents_.outputs});
     for (std::int64_t j = 0; j < count; ++j) {
@@ -76,39 +119,61 @@ class SkinnyDense {
     return y;
   }
 
-  Tensor input_gradient(const Tensor& dy, const Tensor& packed) const {
-    Tensor dx({extents_.images, extents_.inputs});
+  /// Of the input and the kernel, whichever is wanted, in one walk over the inputs.
+  struct Gradients {
+    Tensor input, kernel;
+  };
+  Gradients gradients(const Tensor& x, const Tensor& packed, const Tensor& dy) const {
+    const auto& kernel = kernels::active().dense;
+    Gradients result;
+    if (!packed.empty()) result.input = Tensor({extents_.images, extents_.inputs});
+    if (!x.empty()) result.kernel = Tensor({extents_.inputs, extents_.outputs});
+    const Rows rows(x, extents_.inputs);
+    const std::int64_t read_floats = gradient_tile_images * gradient_tile_inputs;
+    Tensor scratch({thread_count(), x.empty() ? 1 : read_floats + chunk_floats()});
     parallel_for(chunks_.number(), [&](std::int64_t i) {
-      kernels::active().dense.input_gradient(
-          shape(i), dy.data(), packed.data() + i * chunk_floats(), dx.data() + chunks_[i].begin);
-    });
-    return dx;
-  }
-
-  Tensor kernel_gradient(const Tensor& x, const Tensor& dy) const {
-    Tensor turned({chunks_.number(), extents_.outputs, stride_});
-    Tensor gradient({extents_.inputs, extents_.outputs});
-    parallel_for(chunks_.number(), [&](std::int64_t i) {
-      float* const from = turned.data() + i * chunk_floats();
-      kernels::active().dense.weight_gradient(shape(i), x.data() + chunks_[i].begin, dy.data(),
-                                              from);
-      float* to = gradient.data() + chunks_[i].begin * extents_.outputs;
-      for (std::int64_t k = 0; k < chunks_[i].size(); ++k) {
-        for (std::int64_t f = 0; f < extents_.outputs; ++f) *to++ = from[f * stride_ + k];
+      const ChunkRange chunk = chunks_[i];
+      if (!packed.empty()) {
+        kernel.input_gradient(shape({0, extents_.images}, chunk, extents_.inputs), dy.data(),
+                              packed.data() + i * chunk_floats(),
+                              result.input.data() + chunk.begin);
       }
+      if (x.empty()) return;
+      float* const read = scratch.data() + worker_slot() * scratch.shape()[1];
+      float* const turned = read + read_floats;
+      for_tiles(chunk, gradient_tile_inputs, gradient_tile_images,
+                [&](ChunkRange inputs, ChunkRange images) {
+                  const Rows::Tile tile = rows.read(images, inputs, read);
+                  kernel.weight_gradient(shape(images, inputs, tile.stride), tile.data,
+                                         dy.data() + images.begin * extents_.outputs,
+                                         images.begin == 0, turned + inputs.begin - chunk.begin);
+                });
+      kernel.transpose(turned, extents_.outputs, chunk.size(), stride_,
+                       result.kernel.data() + chunk.begin * extents_.outputs, extents_.outputs);
     });
-    return gradient;
+    return result;
   }
 
  private:
   std::int64_t chunk_floats() const { return extents_.outputs * stride_; }
-  kernels::DenseShape shape(std::int64_t chunk) const {
-    return {.images = extents_.images,
-            .inputs = chunks_[chunk].size(),
+  kernels::DenseShape shape(ChunkRange images, ChunkRange inputs, std::int64_t x_stride) const {
+    return {.images = images.size(),
+            .inputs = inputs.size(),
             .outputs = extents_.outputs,
-            .x_stride = extents_.inputs,
+            .x_stride = x_stride,
             .weight_stride = stride_,
             .y_stride = extents_.outputs};
+  }
+  /// body(inputs, images) for every tile of a chunk.
+  template <class Body>
+  void for_tiles(ChunkRange chunk, std::int64_t most_inputs, std::int64_t most_images,
+                 const Body& body) const {
+    for (std::int64_t k = chunk.begin; k < chunk.end; k += most_inputs) {
+      for (std::int64_t n = 0; n < extents_.images; n += most_images) {
+        body(ChunkRange{k, std::min(k + most_inputs, chunk.end)},
+             ChunkRange{n, std::min(n + most_images, extents_.images)});
+      }
+    }
   }
 
   Extents extents_;
@@ -163,11 +228,10 @@ Variable skinny_dense(const Extents& e, const Variable& x, const Variable& kerne
   return Variable::from_op("dense", std::move(y), std::move(inputs),
                            [product, wanted, x_value = wanted.kernel ? x.value() : Tensor(),
                             packed = wanted.input ? packed : Tensor()](Tensor dy) {
-                             std::vector<Tensor> gradients(3);
-                             if (wanted.input) gradients[0] = product.input_gradient(dy, packed);
-                             if (wanted.kernel) gradients[1] = product.kernel_gradient(x_value, dy);
-                             if (wanted.bias) gradients[2] = column_sums(dy);
-                             return gradients;
+                             auto [input, kernel_gradient] = product.gradients(x_value, packed, dy);
+                             return std::vector<Tensor>{
+                                 std::move(input), std::move(kernel_gradient),
+                                 wanted.bias ? column_sums(dy) : Tensor()};
                            });
 }
 

@@ -33,22 +33,19 @@ void Statistics::add(std::int64_t part, const float* x, std::int64_t count) {
   double* const squares = sums + width;
   auto* const shift = reinterpret_cast<float*>(squares + width);
   float *const low = shift + width, *const high = low + width;
-  std::fill_n(sums, 2 * width, 0.0);
-  // Squares are taken around some value of the channel, so that they say something of its spread.
-  layout_.widen(x, width, shift);
   std::fill_n(low, width, infinity);
   std::fill_n(high, width, -infinity);
-  kernels::active().tail.statistics(
-      x, {shift, low, high, sums, with_moments_ ? squares : nullptr}, count, width);
+  if (with_moments_) {
+    std::fill_n(sums, 2 * width, 0.0);
+    // Squares are taken around some value of the channel, so that they say something of its spread.
+    layout_.widen(x, width, shift);
+    kernels::active().tail.statistics(x, {low, high, shift, sums, squares}, count, width);
+  } else if (!kernels::active().tail.extremes(x, low, high, count, width)) {
+    finite_ = false;
+  }
 
   float* const lowest = extremes_.data() + part * 2 * channels_;
   float* const highest = lowest + channels_;
-  double* const mean = moment_parts_.get() + part * 2 * channels_;
-  double* const spread = mean + channels_;
-  layout_.fold(sums, mean);
-  layout_.fold(squares, spread);
-  const double number = static_cast<double>(count / channels_);
-  counts_.get()[part] = number;
   for (std::int64_t c = 0; c < channels_; ++c) {
     lowest[c] = low[c];
     highest[c] = high[c];
@@ -56,6 +53,15 @@ void Statistics::add(std::int64_t part, const float* x, std::int64_t count) {
       lowest[c] = std::min(lowest[c], low[i]);
       highest[c] = std::max(highest[c], high[i]);
     }
+  }
+  if (!with_moments_) return;
+  double* const mean = moment_parts_.get() + part * 2 * channels_;
+  double* const spread = mean + channels_;
+  layout_.fold(sums, mean);
+  layout_.fold(squares, spread);
+  const auto number = static_cast<double>(count / channels_);
+  counts_.get()[part] = number;
+  for (std::int64_t c = 0; c < channels_; ++c) {
     spread[c] -= mean[c] * mean[c] / number;
     mean[c] = static_cast<double>(x[c]) + mean[c] / number;
   }
@@ -71,6 +77,7 @@ bool Statistics::finish() {
       high_.data()[c] = std::max(high_.data()[c], lowest[channels_ + c]);
     }
   }
+  if (!with_moments_) return finite_;
   moments_ = Moments::merged(moment_parts_.get(), counts_.get(), parts_, channels_);
   return std::all_of(moments_->mean(), moments_->mean() + channels_,
                      [](double mean) { return std::isfinite(mean); });

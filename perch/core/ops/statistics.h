@@ -2,6 +2,7 @@
 // in the cache; the same bits with any number of threads. For sources only.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -35,6 +36,7 @@ class Statistics {
   std::shared_ptr<double> moment_parts_, counts_;  // [parts][2, channels], [parts]
   Tensor low_, high_;
   std::optional<Moments> moments_;
+  std::atomic<bool> finite_ = true;
 };
 
 }  // namespace perch

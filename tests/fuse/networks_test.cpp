@@ -17,7 +17,12 @@ TEST_CASE("ten fused steps are the composed ones") {
   const std::string name = GENERATE(from_range(model_names()));
   const bool wrapped = GENERATE(true, false);
   CAPTURE(name, wrapped);
-  const std::unique_ptr<Model> model = make_model(name);
+  // The mobilenets narrow, for the time that they take; and small steps, since a beta whose gradient
+  // is nothing but rounding noise moves by the learning rate.
+  const bool narrow = name.starts_with("mobilenet");
+  const std::unique_ptr<Model> model =
+      make_model(name, {.width = narrow ? std::optional(0.25f) : std::nullopt});
+  constexpr float learning_rate = 1e-4f;
   model->build({32, 32, 3});
   if (wrapped) quantize(*model);
   const std::unique_ptr<Model> copy = clone_model(*model);
@@ -30,8 +35,8 @@ TEST_CASE("ten fused steps are the composed ones") {
   loader.start(0);
   Batch batch;
   while (loader.next(batch)) {
-    const double expected = plain.train_batch(batch, 1e-3f);
-    CHECK(fused.train_batch(batch, 1e-3f) == Approx(expected).epsilon(1e-3));
+    const double expected = plain.train_batch(batch, learning_rate);
+    CHECK(fused.train_batch(batch, learning_rate) == Approx(expected).epsilon(1e-3));
   }
   CHECK(fused.evaluate(data).loss == Approx(plain.evaluate(data).loss).epsilon(1e-3));
   const auto ours = state_of(*model), theirs = state_of(*copy);

@@ -41,6 +41,15 @@ struct WindowGradient {
   std::int64_t filters;
 };
 
+/// Tiles of 2x2 outputs, counted row by row: `count` of them from `first` on, in an image of
+/// `tile_cols` per row. Steps are from one pixel to the next; channels are a multiple of lanes.
+struct TileWalk {
+  std::int64_t first, count, tile_cols;
+  std::int64_t row, col;
+  std::int64_t channels;
+  std::int64_t step;  ///< from one of the 16 transformed values to the next
+};
+
 struct ConvKernels {
   std::int64_t lanes;
   std::int64_t filter_block;  ///< vectors of output channels per block of packed weights
@@ -50,6 +59,15 @@ struct ConvKernels {
   void (*depthwise_weight_gradient)(const WindowGradient&);
   /// sums[f] += sum over positions of gradient; reads neither input nor taps.
   void (*column_sums)(const WindowGradient&);
+
+  // Winograd's transforms, from or to 16 times [count][channels].
+  /// Of source pixels; `from` is the one that the first tile's window starts at.
+  void (*winograd_source)(const TileWalk&, const float* from, float* to);
+  /// Of output gradients.
+  void (*winograd_gradient)(const TileWalk&, const float* from, float* to);
+  /// To outputs, as far as these are among rows x cols; bias [channels] may be null.
+  void (*winograd_result)(const TileWalk&, const float* from, const float* bias, std::int64_t rows,
+                          std::int64_t cols, float* to);
 };
 
 }  // namespace perch::kernels

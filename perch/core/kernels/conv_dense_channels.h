@@ -68,7 +68,11 @@ template <int Terms, int Vectors>
   });
 }
 
-template <int Vectors, int Terms = block_terms>
+/// Terms of a block, for the number of registers to be about the same.
+template <int Vectors>
+constexpr int most_terms = Vectors == 1 ? 2 * block_terms : block_terms;
+
+template <int Vectors, int Terms = most_terms<Vectors>>
 inline void gather_some_terms(std::int64_t terms, const WindowGradient& job, const float* input,
                               const float* gradient, float* to) {
   if constexpr (Terms > 1) {
@@ -78,27 +82,32 @@ inline void gather_some_terms(std::int64_t terms, const WindowGradient& job, con
   gather_terms<Terms, Vectors>(job, input, gradient, to);
 }
 
-inline void weight_gradient(const WindowGradient& job) {
+/// One or two vectors of filters, from `first` on.
+template <int Vectors>
+inline void gather_filters(const WindowGradient& job, std::int64_t first) {
   const WindowWalk& walk = job.walk;
   // A run is cut into blocks of nearly equal length.
-  const std::int64_t blocks = (walk.run + block_terms - 1) / block_terms;
-  for (std::int64_t f = 0; f < job.filters; f += filter_vectors * lanes) {
-    const float* const gradient = job.gradient + f;
-    float* to = job.sums + f;
-    for (std::int64_t row = 0; row < walk.tap_rows; ++row) {
-      for (std::int64_t col = 0; col < walk.tap_cols; ++col) {
-        const float* input = job.input + row * walk.in_tap_row + col * walk.in_tap_col;
-        for (std::int64_t b = 0; b < blocks; ++b) {
-          const std::int64_t terms = (b + 1) * walk.run / blocks - b * walk.run / blocks;
-          if (job.filters - f > lanes) {
-            gather_some_terms<filter_vectors>(terms, job, input, gradient, to);
-          } else {
-            gather_some_terms<1>(terms, job, input, gradient, to);
-          }
-          input += terms;
-          to += terms * job.filters;
-        }
+  const std::int64_t blocks = (walk.run + most_terms<Vectors> - 1) / most_terms<Vectors>;
+  float* to = job.sums + first;
+  for (std::int64_t row = 0; row < walk.tap_rows; ++row) {
+    for (std::int64_t col = 0; col < walk.tap_cols; ++col) {
+      const float* input = job.input + row * walk.in_tap_row + col * walk.in_tap_col;
+      for (std::int64_t b = 0; b < blocks; ++b) {
+        const std::int64_t terms = (b + 1) * walk.run / blocks - b * walk.run / blocks;
+        gather_some_terms<Vectors>(terms, job, input, job.gradient + first, to);
+        input += terms;
+        to += terms * job.filters;
       }
+    }
+  }
+}
+
+inline void weight_gradient(const WindowGradient& job) {
+  for (std::int64_t f = 0; f < job.filters; f += filter_vectors * lanes) {
+    if (job.filters - f > lanes) {
+      gather_filters<filter_vectors>(job, f);
+    } else {
+      gather_filters<1>(job, f);
     }
   }
 }

@@ -7,6 +7,8 @@
 namespace perch::kernels {
 namespace {
 
+// Terms whose sums for two vectors of filters are in registers at once; twice as many for one.
+//
 // Neighbouring positions that share one pointer; two such groups, or one times two vectors of
 // filters, are the accumulators of a block. Their number hides the multiply-add's latency and
 // leaves registers for the weights and an input: 32 with AVX-512, else 16, of which a product

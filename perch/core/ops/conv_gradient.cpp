@@ -4,6 +4,7 @@
 #include <perch/core/kernels/table.h>
 #include <perch/core/ops/conv_gradient.h>
 #include <perch/core/ops/conv_product.h>
+#include <perch/core/ops/conv_winograd.h>
 #include <perch/core/parallel.h>
 
 namespace perch::conv {
@@ -12,7 +13,7 @@ namespace {
 // A unit's parts of input and gradient should stay in the second cache.
 constexpr std::int64_t unit_elements = 16384;
 // Partial sums of weight gradients: enough chunks for many threads, few enough for memory.
-constexpr std::int64_t partial_floats = std::int64_t{1} << 21;
+constexpr std::int64_t partial_floats = std::int64_t{1} << 20;
 constexpr std::int64_t least_partials = 4;
 constexpr std::int64_t most_partials = 64;
 
@@ -55,6 +56,7 @@ class Walk {
         lanes_(kernels::active().conv.lanes),
         filters_(job_.dst_group()),
         padded_(round_up(filters_, lanes_)),
+        winograd_(gathers_in_tiles()),
         chunks_(units_.number(), (units_.number() + partials() - 1) / partials()) {
     if (wanted.input) phases_ = make_phases(problem, kernel);
   }
@@ -62,7 +64,16 @@ class Walk {
   Gradients run(const Source<float>& x, const Source<float>& dy);
 
  private:
-  std::int64_t group_floats() const { return (job_.terms() + 1) * padded_; }  // the last row: bias
+  /// Rows of partial sums for the kernel; one more is the bias's.
+  std::int64_t kernel_rows() const {
+    return winograd_ ? winograd_points * job_.src.channels : job_.terms();
+  }
+  std::int64_t group_floats() const { return (kernel_rows() + 1) * padded_; }
+  // Units of whole tiles, or whole images: behind those are zeros.
+  bool gathers_in_tiles() const {
+    return suits_winograd(job_) && units_.number() > 0 &&
+           (units_[0].rows.size() % 2 == 0 || units_[0].rows.size() == job_.rows.count);
+  }
   std::int64_t partials() const {
     return std::clamp(partial_floats / (job_.group_count() * group_floats()), least_partials,
                       most_partials);
@@ -76,8 +87,11 @@ class Walk {
             last ? job_.src.height : std::min(unit.rows.end * stride, job_.src.height)};
   }
   BandShape gradient_band(const Unit& unit) const;
-  void spread(const Unit& unit, const Band<float>& dy, const BandShape& shape, Tensor& dx) const;
-  void gather(const Unit& unit, const Band<float>& x, const Band<float>& dy, float* sums) const;
+  void spread(const Unit& unit, const Band<float>& dy, const BandShape& shape, float* work,
+              Tensor& dx) const;
+  void gather(const Unit& unit, const Band<float>& x, const Band<float>& dy, float* work,
+              float* sums) const;
+  std::int64_t work() const;
   Tensor add_up(const Tensor& partial, std::int64_t first_row, std::int64_t rows) const;
 
   const Problem& problem_;
@@ -85,6 +99,7 @@ class Walk {
   Job job_;
   Units units_;
   std::int64_t lanes_, filters_, padded_;
+  bool winograd_;  // of the kernel's gradient
   Chunks chunks_;
   std::vector<Phase> phases_;
 };
@@ -92,14 +107,18 @@ class Walk {
 // The unit's own outputs, and those around them that its inputs take part in.
 BandShape Walk::gradient_band(const Unit& unit) const {
   ChunkRange rows = unit.rows, cols{0, job_.cols.count};
+  if (winograd_) {
+    rows = with_whole_tiles(job_, rows);
+    cols = with_whole_tiles(job_, cols);
+  }
   const auto widen = [](ChunkRange& range, ChunkRange more) {
     range = {std::min(range.begin, more.begin), std::max(range.end, more.end)};
   };
   for (const Phase& phase : phases_) {
     const ChunkRange part = phase.rows(input_rows(unit));
     if (part.size() <= 0 || phase.job.rows.taps == 0 || phase.job.cols.taps == 0) continue;
-    widen(rows, phase.job.rows.source(part));
-    widen(cols, phase.job.cols.source({0, phase.job.cols.count}));
+    widen(rows, phase.job.rows.source(with_whole_tiles(phase.job, part)));
+    widen(cols, phase.job.cols.source(with_whole_tiles(phase.job, {0, phase.job.cols.count})));
   }
   const bool depthwise = job_.depthwise();
   return {.images = unit.images,
@@ -112,7 +131,7 @@ BandShape Walk::gradient_band(const Unit& unit) const {
 }
 
 // From the gradients of outputs to those of inputs.
-void Walk::spread(const Unit& unit, const Band<float>& dy, const BandShape& shape,
+void Walk::spread(const Unit& unit, const Band<float>& dy, const BandShape& shape, float* work,
                   Tensor& dx) const {
   for (const Phase& phase : phases_) {
     const Unit part{unit.images, phase.rows(input_rows(unit))};
@@ -124,7 +143,7 @@ void Walk::spread(const Unit& unit, const Band<float>& dy, const BandShape& shap
     if (job.rows.taps > 0 && job.cols.taps > 0) {
       band.data += (rows.begin - shape.rows.begin) * dy.row + (cols.begin - shape.cols.begin) * dy.col;
     }
-    multiply_unit(job, part, band, phase.kernel,
+    multiply_unit(job, part, band, phase.kernel, work,
                   dx.data() + part.images.begin * job.dst.image() +
                       (part.rows.begin * job.rows.dst_step + job.rows.dst_first) * job.dst.row() +
                       job.cols.dst_first * job.dst.channels);
@@ -132,9 +151,10 @@ void Walk::spread(const Unit& unit, const Band<float>& dy, const BandShape& shap
 }
 
 // Adds to the sums for kernel and bias.
-void Walk::gather(const Unit& unit, const Band<float>& x, const Band<float>& dy,
+void Walk::gather(const Unit& unit, const Band<float>& x, const Band<float>& dy, float* work,
                   float* sums) const {
   const auto& table = kernels::active().conv;
+  if (winograd_ && wanted_.kernel) gather_winograd(job_, unit, x, dy, work, sums);
   for (std::int64_t g = 0; g < job_.group_count(); ++g, sums += group_floats()) {
     kernels::WindowGradient task{};
     task.walk = window_walk(job_, unit, {x.image, x.row, x.col}, job_.src_group());
@@ -144,11 +164,11 @@ void Walk::gather(const Unit& unit, const Band<float>& x, const Band<float>& dy,
     task.gradient = dy.data + g * filters_;
     task.filters = padded_;
     task.sums = sums;
-    if (wanted_.kernel) {
+    if (wanted_.kernel && !winograd_) {
       task.input = x.data + g * job_.src_group();
       (job_.depthwise() ? table.depthwise_weight_gradient : table.weight_gradient)(task);
     }
-    task.sums = sums + job_.terms() * padded_;
+    task.sums = sums + kernel_rows() * padded_;
     if (wanted_.bias) table.column_sums(task);
   }
 }
@@ -174,6 +194,12 @@ Tensor Walk::add_up(const Tensor& partial, std::int64_t first_row, std::int64_t 
   return result;
 }
 
+std::int64_t Walk::work() const {
+  std::int64_t floats = winograd_ ? winograd_floats(job_) : 0;
+  for (const Phase& phase : phases_) floats = std::max(floats, work_floats(phase.job));
+  return floats;
+}
+
 Gradients Walk::run(const Source<float>& x, const Source<float>& dy) {
   const std::int64_t groups = job_.group_count();
   const bool gathers = wanted_.kernel || wanted_.bias;
@@ -194,29 +220,33 @@ Gradients Walk::run(const Source<float>& x, const Source<float>& dy) {
     dy_floats = round_up(dy_floats, 16);
     const std::int64_t x_floats = round_up(source_band(job_, units_[0], lanes_).elements(), 16);
     const std::int64_t line = std::max(line_elements(job_.src), line_elements(job_.dst));
-    Scratch scratch(x_floats + dy_floats + line);
+    Scratch scratch(x_floats + dy_floats + line + work());
     parallel_for(chunks_.number(), [&](std::int64_t chunk) {
       float* const mine = scratch.mine();
       float* const mine_dy = mine + x_floats;
       float* const mine_line = mine_dy + dy_floats;
+      float* const mine_work = mine_line + line;
       for (std::int64_t i = chunks_[chunk].begin; i < chunks_[chunk].end; ++i) {
         const Unit unit = units_[i];
         const BandShape shape = gradient_band(unit);
         Band<float> band = read_band(dy, job_.dst, shape, mine_dy, mine_line);
-        if (wanted_.input) spread(unit, band, shape, dx);
+        if (wanted_.input) spread(unit, band, shape, mine_work, dx);
         if (!gathers) continue;
         band.data += (unit.rows.begin - shape.rows.begin) * band.row - shape.cols.begin * band.col;
         const Band<float> input =
             wanted_.kernel ? read_band(x, job_.src, source_band(job_, unit, lanes_), mine, mine_line)
                            : Band<float>{};
-        gather(unit, input, band, partial.data() + chunk * groups * group_floats());
+        gather(unit, input, band, mine_work, partial.data() + chunk * groups * group_floats());
       }
     });
   }
   Gradients result;
   if (wanted_.input) result.input = std::move(dx);
-  if (wanted_.kernel) result.kernel = add_up(partial, 0, job_.terms());
-  if (wanted_.bias) result.bias = add_up(partial, job_.terms(), 1);
+  if (wanted_.kernel) result.kernel = add_up(partial, 0, kernel_rows());
+  if (wanted_.kernel && winograd_) {
+    result.kernel = winograd_kernel_gradient(job_, result.kernel.data());
+  }
+  if (wanted_.bias) result.bias = add_up(partial, kernel_rows(), 1);
   return result;
 }
 

@@ -1,5 +1,6 @@
 #include <perch/core/kernels/table.h>
 #include <perch/core/ops/conv_product.h>
+#include <perch/core/ops/conv_winograd.h>
 #include <perch/core/ops/integer_forward.h>
 #include <perch/core/parallel.h>
 
@@ -53,15 +54,25 @@ Tensor spread_filters(const Job& job, const Tensor& values) {
 
 FloatKernel::FloatKernel(const Job& job, const Tensor& kernel, const KernelLayout& layout,
                          const Tensor& bias_values, const Tensor& scale_values)
-    : weights(pack_kernel(job, kernel, layout)),
+    : winograd(suits_winograd(job)),
+      weights(winograd ? winograd_weights(job, kernel, layout) : pack_kernel(job, kernel, layout)),
       bias(spread_filters(job, bias_values)),
       scale(spread_filters(job, scale_values)) {}
+
+ChunkRange with_whole_tiles(const Job& job, ChunkRange destinations) {
+  if (!suits_winograd(job)) return destinations;
+  return {destinations.begin, destinations.begin + whole_tiles(destinations.size())};
+}
+
+std::int64_t work_floats(const Job& job) {
+  return suits_winograd(job) ? winograd_floats(job) : 0;
+}
 
 BandShape source_band(const Job& job, const Unit& unit, std::int64_t lanes) {
   const std::int64_t channels = job.src.channels * job.repeat;
   return {.images = unit.images,
-          .rows = job.rows.source(unit.rows),
-          .cols = job.cols.source({0, job.cols.count}),
+          .rows = job.rows.source(with_whole_tiles(job, unit.rows)),
+          .cols = job.cols.source(with_whole_tiles(job, {0, job.cols.count})),
           .channels = job.src.channels,
           .repeat = job.repeat,
           .channels_padded = job.depthwise() ? round_up(channels, lanes) : channels,
@@ -93,7 +104,11 @@ kernels::WindowWalk window_walk(const Job& job, const Unit& unit, const BandStep
 }
 
 void multiply_unit(const Job& job, const Unit& unit, const Band<float>& band,
-                   const FloatKernel& kernel, float* out) {
+                   const FloatKernel& kernel, float* work, float* out) {
+  if (kernel.winograd) {
+    return multiply_winograd(job, unit, band, kernel.weights,
+                             kernel.bias.empty() ? nullptr : kernel.bias.data(), work, out);
+  }
   const auto& table = kernels::active().conv;
   const std::int64_t groups = job.group_count(), filters = job.dst_group();
   const std::int64_t padded = round_up(filters, table.lanes);
@@ -131,21 +146,22 @@ void Product::run(const Destination& destination) const {
   const std::int64_t band = integer ? integer_scratch(job_, units_[0]).floats()
                                     : round_up(source_band(job_, units_[0], lanes).elements(), 16);
   const std::int64_t line = integer ? 0 : line_elements(job_.src);
+  const std::int64_t work = integer ? 0 : work_floats(job_);
   const std::int64_t part = destination.all == nullptr ? units_.elements(job_) : 0;
-  Scratch scratch(band + line + part);
+  Scratch scratch(band + line + work + part);
   parallel_for(units_.number(), [&](std::int64_t i) {
     const Unit unit = units_[i];
     float* const mine = scratch.mine();
     const std::int64_t first =
         unit.images.begin * job_.dst.image() + unit.rows.begin * job_.dst.row();
     float* const out =
-        destination.all == nullptr ? mine + band + line : destination.all + first;
+        destination.all == nullptr ? mine + band + line + work : destination.all + first;
     if (integer) {
       multiply_integer_unit(job_, unit, x_, *integer_, mine, out);
     } else {
       multiply_unit(job_, unit,
                     read_band(source, job_.src, source_band(job_, unit, lanes), mine, mine + band),
-                    *float_, out);
+                    *float_, mine + band + line, out);
     }
     if (destination.finish) {
       destination.finish(i, first, unit.images.size() * unit.rows.size() * job_.dst.row(), out);

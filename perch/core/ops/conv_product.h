@@ -23,11 +23,12 @@ struct Destination {
   Finish finish = {};    ///< may be empty; only where a job's units are contiguous (dst_step 1)
 };
 
-/// Weights in the order that the float kernels take, with bias ([channels] or empty) and scale
-/// (depthwise only: see WindowProduct) spread over whole vectors of each group.
+/// Weights in the order that the float kernels take, or Winograd's, with bias ([channels] or empty)
+/// and scale (depthwise only: see WindowProduct) spread over whole vectors of each group.
 struct FloatKernel {
   FloatKernel(const Job& job, const Tensor& kernel, const KernelLayout& layout,
               const Tensor& bias = {}, const Tensor& scale = {});
+  bool winograd;
   Tensor weights, bias, scale;
 };
 
@@ -35,10 +36,14 @@ struct FloatKernel {
 Tensor spread_filters(const Job& job, const Tensor& values);
 
 /// Multiplies the destinations `unit` of a job, whose sources `band` holds. `out` is the unit's
-/// first destination.
+/// first destination; `work` holds work_floats().
 void multiply_unit(const Job& job, const Unit& unit, const Band<float>& band,
-                   const FloatKernel& kernel, float* out);
+                   const FloatKernel& kernel, float* work, float* out);
+std::int64_t work_floats(const Job& job);
+/// The sources of a unit's destinations; of whole tiles where the job suits Winograd.
 BandShape source_band(const Job& job, const Unit& unit, std::int64_t lanes);
+/// The destinations that this takes into account.
+ChunkRange with_whole_tiles(const Job& job, ChunkRange destinations);
 
 /// From one image, row and pixel of a band to the next.
 struct BandSteps {

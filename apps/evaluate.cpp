@@ -16,8 +16,9 @@ namespace {
 
 void evaluate(const ModelRunFlags& flags, Output& output) {
   const auto [model, data] = open_run(flags);
-  const Evaluation result =
-      Trainer(*model, Adam(), loss_for(*model)).evaluate(data, flags.batch_size);
+  Trainer trainer(*model, Adam(), loss_for(*model));
+  flags.compute.apply(trainer);
+  const Evaluation result = trainer.evaluate(data, flags.batch_size);
   output.event({{"event", "result"},
                 {"loss", result.loss},
                 {"accuracy", result.accuracy},

@@ -8,17 +8,25 @@
 namespace CLI {
 class App;
 }
+namespace perch {
+class Trainer;
+}
 
 /// Throws Error(usage) naming the choices and the nearest unless `value` is one of them.
 void check_choice(const std::string& option, const std::string& value,
                   const std::vector<std::string>& names);
 
-class ThreadsFlag {
+/// How the work is done; results do not depend on it but for the order of float sums.
+class ComputeFlags {
  public:
   void add_to(CLI::App& app);
-  /// Sets the thread count when --threads was given.
+  /// Sets the thread count and the integer forward where their flags were given.
   void use() const;
+  /// Turns fusion off when told so.
+  void apply(perch::Trainer& trainer) const;
 
  private:
   std::optional<int> threads_;
+  std::optional<std::string> integer_;
+  bool no_fuse_ = false;
 };

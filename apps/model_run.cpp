@@ -13,12 +13,12 @@ void ModelRunFlags::add_to(CLI::App& app) {
   app.add_option("--batch-size", batch_size, "Images at a time")
       ->type_name("N")
       ->capture_default_str();
-  threads.add_to(app);
+  compute.add_to(app);
   quantize.add_to(app, QuantizeFlags::Use::read);
 }
 
 ModelRun open_run(const ModelRunFlags& flags) {
-  flags.threads.use();
+  flags.compute.use();
   flags.quantize.check();
   const Dataset images = flags.data.load();
   auto model = open_model(flags.model, flags.quantize);

@@ -18,7 +18,7 @@ struct ModelRunFlags {
   EvaluationDataFlags data;
   InputScaleFlag scale;
   QuantizeFlags quantize;
-  ThreadsFlag threads;
+  ComputeFlags compute;
 
   void add_to(CLI::App& app);
 };

@@ -40,8 +40,9 @@ void predict(const PredictFlags& flags, Output& output) {
     return index < names.size() ? names[index] : std::to_string(index);
   };
   const bool softmax = ends_in_softmax(*model);
-  const Tensor outputs =
-      Trainer(*model, Adam(), loss_for(*model)).predict(data, flags.run.batch_size);
+  Trainer trainer(*model, Adam(), loss_for(*model));
+  flags.run.compute.apply(trainer);
+  const Tensor outputs = trainer.predict(data, flags.run.batch_size);
   const auto classes = static_cast<std::size_t>(model->output_shape().size());
   for (std::int64_t i = 0; i < data.size(); ++i) {
     const auto row = outputs.values().subspan(static_cast<std::size_t>(i) * classes, classes);

@@ -20,6 +20,7 @@
 #include "model_file.h"
 #include "model_name.h"
 #include "optimizer_flags.h"
+#include "profile_report.h"
 #include "quantize_flags.h"
 
 using namespace perch;
@@ -32,12 +33,12 @@ struct TrainFlags {
   std::int64_t epochs = 1, batch_size = 64, seed = 0;
   double validation_split = 0.1;
   std::optional<float> width;
-  bool augment = false, quiet = false;
+  bool augment = false, quiet = false, profile = false;
   TrainingDataFlags data;
   InputScaleFlag scale;
   QuantizeFlags quantize;
   OptimizerFlags optimizer;
-  ThreadsFlag threads;
+  ComputeFlags compute;
 };
 
 /// Puts each epoch on stdout as it ends.
@@ -108,6 +109,11 @@ void report(const fs::path& file, const std::optional<Evaluation>& test, const H
   output.text(text);
 }
 
+/// Where --profile puts its trace: beside the model.
+fs::path trace_of(const fs::path& model) {
+  return fs::path(model).replace_extension(".trace.json");
+}
+
 void train(const TrainFlags& flags, Output& output) {
   const auto start = std::chrono::steady_clock::now();
   check_choice("model", flags.model, model_names());
@@ -124,7 +130,8 @@ void train(const TrainFlags& flags, Output& output) {
   const std::string stem = flags.name.empty() ? network : flags.name;
   const fs::path file = fs::path(flags.save) / (model_name(stem, flags.quantize) + ".h5");
   check_writable(file);
-  flags.threads.use();
+  if (flags.profile) check_writable(trace_of(file));
+  flags.compute.use();
 
   TrainTest data = flags.data.load();
   data.train = flags.scale.apply(data.train, scale);
@@ -145,12 +152,19 @@ void train(const TrainFlags& flags, Output& output) {
                  .callbacks = {std::make_shared<EpochEvents>(output)}};
   if (flags.augment) fit.augmentation = {.crop_padding = 4, .flip = true};
   if (!flags.quiet) fit.callbacks.push_back(progress_bar());
+  flags.compute.apply(trainer);
+  std::optional<Profiler> profiler;
+  if (flags.profile) profiler.emplace();
   const History history = trainer.fit(data.train, fit);
 
+  if (profiler) profiler->stop();
   io::save_keras(*model, file, {.metadata = remember_scale(scale)});
   std::optional<Evaluation> test;
   if (data.test.size() > 0) test = trainer.evaluate(data.test);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  if (profiler) {
+    report_profile(*profiler, trainer.optimizer().iterations(), trace_of(file), output);
+  }
   report(file, test, history, seconds.count(), output);
 }
 
@@ -190,7 +204,9 @@ Command add_train(CLI::App& parent) {
       ->capture_default_str();
   app->add_option("--name", flags->name, "Begin of the file's name; default: the model's")
       ->type_name("STEM");
-  flags->threads.add_to(*app);
+  flags->compute.add_to(*app);
+  app->add_flag("--profile", flags->profile,
+                "Time per op, with rates and shares of the peak; a trace beside the model");
   app->add_flag("--quiet", flags->quiet, "No progress bar");
   flags->optimizer.add_to(*app);
   flags->quantize.add_to(*app, QuantizeFlags::Use::train);

@@ -12,6 +12,7 @@
 #include <perch/core/ops/loss.h>
 #include <perch/core/ops/pool.h>
 #include <perch/core/parallel.h>
+#include <perch/core/profile.h>
 #include <perch/core/random.h>
 #include <perch/core/tensor.h>
 #include <perch/core/variable.h>

@@ -21,11 +21,13 @@ namespace perch::kernels {
   extern const DenseKernels dense;             \
   extern const OptimizeKernels optimize;       \
   extern const TailKernels tail;               \
+  extern const JoinKernels join;               \
   extern const IntegerKernels integer;         \
+  extern const PeakKernels peak;               \
   }
 #define PERCH_KERNEL_TABLE(arch, integers)                                                         \
   Table(#arch, arch::elementwise, arch::quantize, arch::norm, arch::pool, arch::conv, arch::dense, \
-        arch::optimize, arch::tail, integers)
+        arch::optimize, arch::tail, arch::join, integers, arch::peak)
 
 #if defined(PERCH_X86_KERNELS)
 PERCH_DECLARE_KERNELS(sse2)

@@ -1,6 +1,6 @@
 // Encoding: what stands behind a tensor's elements when they are not, or not only, floats. A tensor
-// that comes out of a quantizer lies on a grid and may be kept as its codes; one that comes out of a
-// batch normalisation may be kept as what went in, with the map that is still to be applied.
+// that comes out of a quantizer lies on a grid and may be kept as its codes; one that comes out of
+// a batch normalisation may be kept as what went in, with the map that is still to be applied.
 // Consumers that can use these forms do; the others see floats, which are computed on first demand.
 #pragma once
 
@@ -13,8 +13,8 @@
 
 namespace perch {
 
-/// element = (code - zero_point) scale with codes in [0, 2^bits), bits at most 8. One scale and zero
-/// point for all, or one per combination of `axes` (not negative) in row-major order.
+/// element = (code - zero_point) scale with codes in [0, 2^bits), bits at most 8. One scale and
+/// zero point for all, or one per combination of `axes` (not negative) in row-major order.
 struct CodeGrid {
   int bits;
   std::vector<int> axes;

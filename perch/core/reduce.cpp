@@ -57,7 +57,8 @@ bool all_finite(const Tensor& t) {
     const auto sum = kernels::active().elementwise.sum;
     // A sum that is finite says it of every element; one that is not may only be too large.
     if (std::isfinite(sum(data + range.begin, range.size()))) return;
-    if (!std::all_of(data + range.begin, data + range.end, [](float x) { return std::isfinite(x); })) {
+    if (!std::all_of(data + range.begin, data + range.end,
+                     [](float x) { return std::isfinite(x); })) {
       finite = false;
     }
   });

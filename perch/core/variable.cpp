@@ -1,7 +1,9 @@
 #include <atomic>
+#include <string>
 #include <utility>
 
 #include <perch/core/check.h>
+#include <perch/core/profile.h>
 #include <perch/core/reduce.h>
 #include <perch/core/variable.h>
 
@@ -12,6 +14,7 @@ struct Variable::Node {
   Tensor grad;  // of a leaf: accumulated; of an op's output: only while backward() runs
   const char* op = "";
   bool requires_grad = false;
+  std::string layer;        // that made it, while somebody profiles
   std::uint64_t visit = 0;  // number of the latest backward() that came by
   std::vector<Variable> inputs;
   GradientFn gradient;
@@ -61,6 +64,7 @@ Variable Variable::from_op(const char* op, Tensor value, std::vector<Variable> i
                            GradientFn gradient, bool keep_inputs) {
   Variable result(std::move(value));
   result.node_->op = op;
+  if (profiling()) result.node_->layer = profiled_layer();
   for (const Variable& input : inputs) {
     result.node_->requires_grad |= input.defined() && input.requires_grad();
   }
@@ -154,7 +158,10 @@ void Variable::backward(Tensor seed) const {
     const GradientFn gradient = std::move(node.gradient);
     node.forget_history();
     if (node.grad.empty()) continue;  // nothing downstream of it reached the output
+    const ProfileScope scope("backward", node.layer, node.op);
+    count_bytes({&node.grad});
     std::vector<Tensor> gradients = gradient(std::exchange(node.grad, {}));
+    for (const Tensor& each : gradients) count_bytes({&each});
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       if (!inputs[i].requires_grad() || gradients[i].empty()) continue;
       inputs[i].node_->accumulate(reduce_to_shape(std::move(gradients[i]), inputs[i].shape()));

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <perch/core/check.h>
+#include <perch/core/profile.h>
 #include <perch/core/random.h>
 #include <perch/datasets/loader.h>
 
@@ -152,6 +153,7 @@ void Loader::Impl::work() {
     lock.unlock();
     std::exception_ptr caught;
     try {
+      const ProfileScope scope("data", "", "prepare a batch");
       prepare(upcoming, prepared);
     } catch (...) {
       caught = std::current_exception();

@@ -1,9 +1,11 @@
 #include <cstdlib>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <variant>
 
 #include <perch/core/check.h>
+#include <perch/core/profile.h>
 #include <perch/fuse/fuse.h>
 #include <perch/fuse/match.h>
 
@@ -14,18 +16,24 @@ struct FusedModel::Step {
   std::vector<std::size_t> nodes;
   std::vector<NodeId> inputs;
   std::vector<NodeId> last_uses;  // nodes that nobody reads behind this step
+  std::string name;               // of its layers
 
   Variable run(const std::vector<Variable>& given, const Context& context) const {
     if (const auto* const layer = std::get_if<Layer*>(&what)) return (**layer)(given, context);
-    if (const auto* const block = std::get_if<fusion::LinearBlock>(&what)) {
-      return fusion::run(*block, given[0], context);
-    }
-    return fusion::run(std::get<fusion::JoinBlock>(what), given[0], given[1], context);
+    const auto* const linear = std::get_if<fusion::LinearBlock>(&what);
+    const ProfileScope scope("forward", name, linear != nullptr ? "linear_block" : "join_block");
+    for (const Variable& input : given) count_bytes({&input.value()});
+    const Variable output = linear != nullptr ? fusion::run(*linear, given[0], context)
+                                              : fusion::run(std::get<fusion::JoinBlock>(what),
+                                                            given[0], given[1], context);
+    count_bytes({&output.value()});
+    return output;
   }
 };
 
 FusedModel::FusedModel(Model& model) : model_(&model) {
-  PERCH_CHECK(model.built(), "fuse: the model is not built; call build() with the input's shape first");
+  PERCH_CHECK(model.built(),
+              "fuse: the model is not built; call build() with the input's shape first");
   const fusion::Matcher matcher(model);
   const std::vector<Model::Node>& nodes = model.nodes();
   std::vector<bool> taken(nodes.size(), false);
@@ -40,7 +48,10 @@ FusedModel::FusedModel(Model& model) : model_(&model) {
       step.what = join->block;
       step.nodes = std::move(join->nodes);
     }
-    for (const std::size_t node : step.nodes) taken[node] = true;
+    for (const std::size_t node : step.nodes) {
+      taken[node] = true;
+      step.name += (step.name.empty() ? "" : "+") + nodes[node].layer->name();
+    }
     for (const NodeId id : step.inputs) {
       if (id != Model::input) last_reader[static_cast<std::size_t>(id)] = steps_.size();
     }

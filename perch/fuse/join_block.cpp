@@ -2,7 +2,6 @@
 #include <atomic>
 #include <cmath>
 #include <limits>
-#include <numeric>
 #include <utility>
 
 #include <perch/core/kernels/table.h>
@@ -15,96 +14,96 @@ namespace perch::fusion {
 namespace {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
-// Elements at once: both inputs and the sum stay in the first cache.
-constexpr std::int64_t piece_elements = 2048;
 constexpr std::int64_t chunk_elements = 16384;
 
-/// The elements of both inputs, decoded piece by piece.
-class Pieces {
+/// Both inputs as the kernels read them, in chunks of whole rows of channels.
+class Inputs {
  public:
-  Pieces(const Tensor& a, const Tensor& b)
-      : a_(a), b_(b), chunks_(a.size(), chunk_size(a, b)), scratch_({thread_count(), 3, piece()}) {}
+  Inputs(const Tensor& a, const Tensor& b, float low, float high)
+      : a_(a),
+        b_(b),
+        low_(low),
+        high_(high),
+        width_(width_of(a, b)),
+        chunks_(a.size(), std::max<std::int64_t>(chunk_elements / width_, 1) * width_) {}
 
-  std::int64_t chunks() const { return chunks_.number(); }
+  const Chunks& chunks() const { return chunks_; }
+  std::int64_t width() const { return width_; }
 
-  /// body(chunk, first, count, a's elements, b's elements, room for as many)
+  /// body(chunk, range, inputs from the range's first element on)
   template <class Body>
-  void run(const Body& body) {
+  void run(const Body& body) const {
     parallel_for(chunks_.number(), [&](std::int64_t i) {
-      float* const mine = scratch_.data() + worker_slot() * 3 * piece();
-      for (std::int64_t first = chunks_[i].begin; first < chunks_[i].end; first += piece()) {
-        const std::int64_t count = std::min(piece(), chunks_[i].end - first);
-        body(i, first, count, read(a_, first, count, mine), read(b_, first, count, mine + piece()),
-             mine + 2 * piece());
-      }
+      const std::int64_t first = chunks_[i].begin;
+      kernels::TailMap a_map, b_map;
+      kernels::JoinInput input{};
+      input.a = read(a_, first, a_map, input.a_map);
+      input.b = read(b_, first, b_map, input.b_map);
+      input.low = low_;
+      input.high = high_;
+      body(i, chunks_[i], input);
     });
   }
 
  private:
-  // Whole pixels of both, as their maps are per channel.
-  static std::int64_t channels(const Tensor& t) {
-    return t.deferred() == nullptr || t.deferred()->map == nullptr ? 1 : t.deferred()->map->channels;
+  static const ChannelMap* map_of(const Tensor& t) {
+    return t.deferred() == nullptr ? nullptr : t.deferred()->map.get();
   }
-  static std::int64_t chunk_size(const Tensor& a, const Tensor& b) {
-    return chunk_elements / piece_elements * piece_of(a, b);
+  // Both have the same shape, so that two maps have the same width; without one, any will do.
+  static std::int64_t width_of(const Tensor& a, const Tensor& b) {
+    const ChannelMap* const map = map_of(a) != nullptr ? map_of(a) : map_of(b);
+    return map == nullptr ? chunk_elements : map->width;
   }
-  static std::int64_t piece_of(const Tensor& a, const Tensor& b) {
-    const std::int64_t both = std::lcm(channels(a), channels(b));
-    return std::max<std::int64_t>(piece_elements / both, 1) * both;
-  }
-  std::int64_t piece() const { return piece_of(a_, b_); }
-  static const float* read(const Tensor& t, std::int64_t first, std::int64_t count, float* to) {
-    if (t.deferred() == nullptr) return t.data() + first;
-    t.deferred()->read(first, count, to);
-    return to;
+  static kernels::TailInput read(const Tensor& t, std::int64_t first, kernels::TailMap& tables,
+                                 const kernels::TailMap*& map) {
+    if (t.deferred() == nullptr) return {t.data() + first, nullptr, 0.0f, 1.0f};
+    if (map_of(t) != nullptr) {
+      tables = tables_at(*map_of(t), first);
+      map = &tables;
+    }
+    return elements_at(*t.deferred(), first);
   }
 
   const Tensor &a_, &b_;
+  float low_, high_;
+  std::int64_t width_;
   Chunks chunks_;
-  Tensor scratch_;
 };
 
 /// Smallest and largest sum; nothing when one is not finite.
-std::optional<TensorRange> range_of_sums(const JoinBlock& block, Pieces& pieces) {
-  Tensor found({pieces.chunks(), 2});
-  for (std::int64_t i = 0; i < pieces.chunks(); ++i) {
-    found.data()[2 * i] = infinity;
-    found.data()[2 * i + 1] = -infinity;
-  }
+std::optional<TensorRange> range_of_sums(const Inputs& inputs) {
+  Tensor found({inputs.chunks().number(), 2});
   std::atomic<bool> finite = true;
-  pieces.run([&](std::int64_t chunk, std::int64_t, std::int64_t count, const float* a,
-                 const float* b, float* sums) {
+  inputs.run([&](std::int64_t chunk, ChunkRange range, const kernels::JoinInput& input) {
     float* const ends = found.data() + 2 * chunk;
-    kernels::active().tail.join(a, b, block.low, block.high, sums, ends, ends + 1, count);
-    if (!std::isfinite(kernels::active().elementwise.sum(sums, count))) finite = false;
+    ends[0] = infinity;
+    ends[1] = -infinity;
+    if (!kernels::active().join.range(input, ends, ends + 1, range.size(), inputs.width())) {
+      finite = false;
+    }
   });
   if (!finite) return std::nullopt;
   float low = infinity, high = -infinity;
-  for (std::int64_t i = 0; i < pieces.chunks(); ++i) {
+  for (std::int64_t i = 0; i < inputs.chunks().number(); ++i) {
     low = std::min(low, found.data()[2 * i]);
     high = std::max(high, found.data()[2 * i + 1]);
   }
   return TensorRange{Tensor::scalar(low + 0.0f), Tensor::scalar(high + 0.0f)};
 }
 
-Tensor join_floats(const JoinBlock& block, Pieces& pieces, const Shape& shape) {
+Tensor join_floats(const Inputs& inputs, const Shape& shape) {
   Tensor y(shape);
-  pieces.run([&](std::int64_t, std::int64_t first, std::int64_t count, const float* a,
-                 const float* b, float*) {
-    float low = 0.0f, high = 0.0f;
-    kernels::active().tail.join(a, b, block.low, block.high, y.data() + first, &low, &high, count);
+  inputs.run([&](std::int64_t, ChunkRange range, const kernels::JoinInput& input) {
+    kernels::active().join.decode(input, y.data() + range.begin, range.size(), inputs.width());
   });
   return y;
 }
 
-Tensor join_codes(const JoinBlock& block, Pieces& pieces, const Shape& shape, const Grid& grid) {
+Tensor join_codes(const Inputs& inputs, const Shape& shape, const Grid& grid) {
   const std::shared_ptr<std::uint8_t> codes = allocate_bytes(shape.size());
-  pieces.run([&](std::int64_t, std::int64_t first, std::int64_t count, const float* a,
-                 const float* b, float* sums) {
-    float low = 0.0f, high = 0.0f;
-    const auto& tail = kernels::active().tail;
-    tail.join(a, b, block.low, block.high, sums, &low, &high, count);
-    tail.encode(sums, grid.args, grid.dividing, codes.get() + first, count);
+  inputs.run([&](std::int64_t, ChunkRange range, const kernels::JoinInput& input) {
+    kernels::active().join.encode(input, grid.args, grid.dividing, codes.get() + range.begin,
+                                  range.size(), inputs.width());
   });
   auto encoding = std::make_shared<Encoding>();
   encoding->codes = codes;
@@ -122,12 +121,11 @@ Variable as_variable(Tensor y, const Variable& a, const Variable& b, const Gate&
         if (!gate.open()) {
           dy = {};
           Tensor through = reuse_or_allocate(g);
-          Pieces pieces(va, vb);
-          pieces.run([&](std::int64_t, std::int64_t first, std::int64_t count, const float* pa,
-                         const float* pb, float*) {
-            kernels::active().tail.join_gradient(pa, pb, gate.low, gate.high,
-                                                 std::as_const(g).data() + first,
-                                                 through.data() + first, count);
+          const Inputs inputs(va, vb, gate.low, gate.high);
+          inputs.run([&](std::int64_t, ChunkRange range, const kernels::JoinInput& input) {
+            kernels::active().join.gradient(input, std::as_const(g).data() + range.begin,
+                                            through.data() + range.begin, range.size(),
+                                            inputs.width());
           });
           g = std::move(through);
         }
@@ -146,11 +144,12 @@ Variable composed(const JoinBlock& block, const Variable& a, const Variable& b,
 
 Variable run(const JoinBlock& block, const Variable& a, const Variable& b, const Context& context) {
   if (a.shape() != b.shape()) return composed(block, a, b, context);
-  Pieces pieces(a.value(), b.value());
+  const Inputs inputs(a.value(), b.value(), block.low, block.high);
   if (block.outer == nullptr) {
-    return as_variable(join_floats(block, pieces, a.shape()), a, b, Gate(block.low, block.high, {}));
+    return as_variable(join_floats(inputs, a.shape()), a, b,
+                       Gate(block.low, block.high, {}));
   }
-  const std::optional<TensorRange> range = range_of_sums(block, pieces);
+  const std::optional<TensorRange> range = range_of_sums(inputs);
   if (!range) return composed(block, a, b, context);
   const Tensor min = block.outer->min().clone(), max = block.outer->max().clone();
   if (block.outer_owner.context(context).training) block.outer->track(*range);
@@ -159,7 +158,8 @@ Variable run(const JoinBlock& block, const Variable& a, const Variable& b, const
     block.outer->restore(min, max);
     return composed(block, a, b, context);
   }
-  return as_variable(join_codes(block, pieces, a.shape(), *grid), a, b, Gate(block.low, block.high, grid));
+  return as_variable(join_codes(inputs, a.shape(), *grid), a, b,
+                     Gate(block.low, block.high, grid));
 }
 
 }  // namespace perch::fusion

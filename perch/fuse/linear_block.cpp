@@ -89,7 +89,8 @@ Variable composed(const LinearBlock& block, const Variable& x, const Weights& we
 }
 
 bool any_gradient(const Stages& stages, std::initializer_list<const Variable*> variables) {
-  bool any = stages.norm && (stages.norm->gamma.requires_grad() || stages.norm->beta.requires_grad());
+  bool any =
+      stages.norm && (stages.norm->gamma.requires_grad() || stages.norm->beta.requires_grad());
   for (const Variable* variable : variables) any |= variable->requires_grad();
   return any;
 }
@@ -174,19 +175,18 @@ Variable run_stages(const Variable& sums, const Stages& stages) {
     inputs.push_back(stages.norm->gamma);
     inputs.push_back(stages.norm->beta);
   }
-  return Variable::from_op("tail_block", std::move(result->output), std::move(inputs),
-                           [gamma, beta, normed = stages.norm.has_value(),
-                            wanted = sums.requires_grad(),
-                            tail = std::move(result->tail)](Tensor dy) {
-                             TailGradient gradient(tail, dy, gamma, beta);
-                             std::vector<Tensor> gradients{
-                                 wanted ? gradient.all(std::move(dy)) : Tensor()};
-                             if (normed) {
-                               gradients.push_back(std::move(gradient.gamma));
-                               gradients.push_back(std::move(gradient.beta));
-                             }
-                             return gradients;
-                           });
+  return Variable::from_op(
+      "tail_block", std::move(result->output), std::move(inputs),
+      [gamma, beta, normed = stages.norm.has_value(), wanted = sums.requires_grad(),
+       tail = std::move(result->tail)](Tensor dy) {
+        TailGradient gradient(tail, dy, gamma, beta);
+        std::vector<Tensor> gradients{wanted ? gradient.all(std::move(dy)) : Tensor()};
+        if (normed) {
+          gradients.push_back(std::move(gradient.gamma));
+          gradients.push_back(std::move(gradient.beta));
+        }
+        return gradients;
+      });
 }
 
 Variable run_fused(const LinearBlock& block, const Variable& x, const Weights& weights,

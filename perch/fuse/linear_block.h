@@ -14,8 +14,8 @@ namespace perch::fusion {
 
 /// A layer of a model, perhaps in a wrapper; borrowed.
 struct Member {
-  Layer* node = nullptr;             ///< as the model holds it; null: not there
-  Layer* layer = nullptr;            ///< the same, or what the wrapper holds
+  Layer* node = nullptr;   ///< as the model holds it; null: not there
+  Layer* layer = nullptr;  ///< the same, or what the wrapper holds
   QuantizeWrapper* wrapper = nullptr;
 
   explicit operator bool() const { return node != nullptr; }
@@ -29,7 +29,7 @@ struct Member {
 /// Each part may be missing; without `linear`, the block is what follows some other layer.
 struct LinearBlock {
   Member linear, norm;
-  Member activation;  ///< a layer of its own; not set where it is the linear layer's
+  Member activation;                ///< a layer of its own; not set where it is the linear layer's
   RangeQuantizer* inner = nullptr;  ///< between sums and norm
   Member inner_owner;               ///< whose context the inner quantizer has
   float low = Stages{}.low, high = Stages{}.high;  ///< of the activation function

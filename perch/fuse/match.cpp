@@ -52,7 +52,8 @@ OutputQuantizer output_quantizer(const Member& member) {
     const auto found = member.wrapper->quantizers().find(prefix);
     if (found == member.wrapper->quantizers().end()) continue;
     const bool before = std::string(prefix) == "pre_activation";
-    if (before || result.quantizer != nullptr || !has_codes(*found->second)) return {nullptr, false};
+    if (before || result.quantizer != nullptr || !has_codes(*found->second))
+      return {nullptr, false};
     result.quantizer = found->second.get();
   }
   return result;

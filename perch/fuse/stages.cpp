@@ -14,8 +14,8 @@ constexpr float infinity = std::numeric_limits<float>::infinity();
 
 std::optional<Grid> Grid::of(const RangeQuantizer& quantizer) {
   const QuantSpec& spec = quantizer.spec();
-  const QuantGrid grid = QuantGrid::of(quantizer.min().item(), quantizer.max().item(), spec.bits,
-                                       spec.narrow_range);
+  const QuantGrid grid =
+      QuantGrid::of(quantizer.min().item(), quantizer.max().item(), spec.bits, spec.narrow_range);
   const auto args = grid_args(grid, spec.bits, spec.narrow_range);
   if (!args) return std::nullopt;
   auto codes = std::make_shared<CodeGrid>();

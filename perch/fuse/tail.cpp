@@ -192,8 +192,8 @@ std::optional<TailResult> run_tail(const Stages& stages, const Tensor& sums,
     tail.code_gate = gate_of_codes(*tail.base, *tail.map, tail.gate);
   }
   if (tail.norm_training) {
-    moments->move(*stages.norm->moving_mean, *stages.norm->moving_variance,
-                  sums.size() / channels, stages.norm->momentum);
+    moments->move(*stages.norm->moving_mean, *stages.norm->moving_variance, sums.size() / channels,
+                  stages.norm->momentum);
   }
   inner_guard.keep();
   outer_guard.keep();
@@ -210,8 +210,8 @@ std::optional<TailInference> TailInference::of(const Stages& stages, const Shape
                                                std::int64_t part) {
   TailInference result(stages, shape);
   if (result.map_ != nullptr && !is_sound(*result.map_)) return std::nullopt;
-  for (const auto& [quantizer, grid] : {std::pair{stages.inner, &result.inner_},
-                                        std::pair{stages.outer, &result.outer_}}) {
+  for (const auto& [quantizer, grid] :
+       {std::pair{stages.inner, &result.inner_}, std::pair{stages.outer, &result.outer_}}) {
     if (quantizer == nullptr) continue;
     *grid = Grid::of(*quantizer);
     if (!*grid) return std::nullopt;

@@ -17,7 +17,7 @@ namespace perch::fusion {
 
 /// What the way back through the stages needs.
 struct Tail {
-  Shape shape;  ///< of the sums
+  Shape shape;                            ///< of the sums
   std::shared_ptr<const Encoding> base;   ///< the sums, or the inner quantizer's codes of them
   std::shared_ptr<std::uint16_t> inside;  ///< bits: sums in the inner quantizer's range; or null
   std::shared_ptr<const ChannelMap> map;

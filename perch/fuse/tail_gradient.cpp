@@ -58,8 +58,8 @@ std::shared_ptr<double> gradient_sums(const Tail& tail, const float* dy) {
 }  // namespace
 
 // With n values per channel, s1 = sum g, s2 = sum g (x - mean) and d the inverse deviation:
-// dbeta = s1, dgamma = s2 d, and in training dx = gamma d (g - s1 / n - (x - mean) s2 d^2 / n); else
-// only its first term.
+// dbeta = s1, dgamma = s2 d, and in training dx = gamma d (g - s1 / n - (x - mean) s2 d^2 / n);
+// else only its first term.
 TailGradient::TailGradient(const Tail& tail, const Tensor& dy, bool gamma_wanted, bool beta_wanted)
     : tail_(tail),
       dy_(dy.data()),

@@ -2,6 +2,7 @@
 
 #include <perch/core/check.h>
 #include <perch/core/ops/activation.h>
+#include <perch/core/profile.h>
 #include <perch/layers/layer.h>
 
 namespace perch {
@@ -72,9 +73,12 @@ Tensor WeightInit::glorot_uniform(std::string_view full_name, const Shape& shape
 }
 
 Variable Layer::operator()(const std::vector<Variable>& inputs, const Context& context) {
-  if (trainable_) return apply(inputs, own_weights(context), context);
-  const Context frozen = context.frozen();
-  return apply(inputs, own_weights(frozen), frozen);
+  const ProfileScope scope("forward", name_, kind());
+  for (const Variable& input : inputs) count_bytes({&input.value()});
+  const Context own = own_context(context);
+  const Variable output = apply(inputs, own_weights(own), own);
+  count_bytes({&output.value()});
+  return output;
 }
 
 Weights Layer::own_weights(const Context& context) {

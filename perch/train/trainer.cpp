@@ -3,6 +3,7 @@
 #include <utility>
 
 #include <perch/core/check.h>
+#include <perch/core/profile.h>
 #include <perch/layers/state.h>
 #include <perch/train/clip.h>
 #include <perch/train/non_finite.h>
@@ -109,7 +110,11 @@ EpochResult Trainer::train_epoch(Loader& loader, Run& run) {
   Totals totals;
   Batch batch;
   loader.start(run.epoch);
-  for (run.batch = 0; loader.next(batch); ++run.batch) {
+  const auto next = [&] {
+    const ProfileScope scope("data", "", "wait for the next batch");
+    return loader.next(batch);
+  };
+  for (run.batch = 0; next(); ++run.batch) {
     const float rate = optimizer_->learning_rate() * run.schedule_factor();
     const Score score = step(batch, rate, run);
     totals.add(score.loss.value().item(), score.correct, batch.size());
@@ -144,6 +149,7 @@ Trainer::Score Trainer::step(const Batch& batch, float learning_rate, Run& run) 
   }
   result.loss.backward();
   if (run.options.clip_norm > 0.0f) clip_by_global_norm(run.parameters, run.options.clip_norm);
+  const ProfileScope scope("update", "", optimizer_->name());
   optimizer_->step(run.parameters, learning_rate);
   return result;
 }

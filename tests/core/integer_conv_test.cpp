@@ -50,7 +50,7 @@ Quantized quantized(const Case& c) {
   if (c.per_channel) axes = c.depthwise ? std::vector{2, 3} : std::vector{3};
   TensorRange range = range_of(values, axes);
   for (float& low : range.min.values()) low = std::min(low * 0.7f, 0.0f);  // and some are clipped
-  if (c.per_channel) range.min.data()[0] = range.max.data()[0] = 0.0f;      // a dead channel
+  if (c.per_channel) range.min.data()[0] = range.max.data()[0] = 0.0f;     // a dead channel
   const std::int64_t filters = c.depthwise ? c.kernel[2] * c.kernel[3] : c.kernel[3];
   return {fake_quant(Variable(random_tensor(c.x, "x")), Variable(Tensor::scalar(c.input_min)),
                      Variable(Tensor::scalar(0.9f)), {.bits = c.bits}),
@@ -138,8 +138,8 @@ TEST_CASE("a value that no code stands for stays in float") {
   Quantized q = quantized(cases[1]);
   Tensor x = random_tensor(cases[1].x, "x");
   x.data()[5] = std::nanf("");
-  const Variable y = fake_quant(Variable(x), Variable(Tensor::scalar(-1.0f)),
-                                Variable(Tensor::scalar(1.0f)), {});
+  const Variable y =
+      fake_quant(Variable(x), Variable(Tensor::scalar(-1.0f)), Variable(Tensor::scalar(1.0f)), {});
   CHECK(y.value().grid() == nullptr);
   q.x = y;
   const Tensor result = convolve(cases[1], q).value();

@@ -17,8 +17,8 @@ TEST_CASE("ten fused steps are the composed ones") {
   const std::string name = GENERATE(from_range(model_names()));
   const bool wrapped = GENERATE(true, false);
   CAPTURE(name, wrapped);
-  // The mobilenets narrow, for the time that they take; and small steps, since a beta whose gradient
-  // is nothing but rounding noise moves by the learning rate.
+  // The mobilenets narrow, for the time that they take; and small steps, since a beta whose
+  // gradient is nothing but rounding noise moves by the learning rate.
   const bool narrow = name.starts_with("mobilenet");
   const std::unique_ptr<Model> model =
       make_model(name, {.width = narrow ? std::optional(0.25f) : std::nullopt});

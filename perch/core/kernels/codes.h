@@ -2,7 +2,7 @@
 // time whatever the vector's width.
 #pragma once
 
-#include <perch/core/kernels/lanes.h>
+#include <perch/core/kernels/blocks.h>
 
 #if defined(__SSE2__)
 #include <immintrin.h>

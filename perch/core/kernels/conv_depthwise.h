@@ -68,8 +68,8 @@ template <int Taps, int Step>
       for (std::int64_t channel = 0; channel < product.filters; channel += lanes) {
         std::int64_t col = 0;
         for (; col + depthwise_positions <= walk.cols; col += depthwise_positions) {
-          depthwise_run<depthwise_positions, Taps, Step>(
-              product, in + col * walk.in_col, out + col * walk.out_col, width, channel);
+          depthwise_run<depthwise_positions, Taps, Step>(product, in + col * walk.in_col,
+                                                         out + col * walk.out_col, width, channel);
         }
         for (; col < walk.cols; ++col) {
           depthwise_run<1, Taps, Step>(product, in + col * walk.in_col, out + col * walk.out_col,
@@ -129,13 +129,14 @@ inline void depthwise_forward(const WindowProduct& product) {
   depthwise_anything(product, width);
 }
 
-/// Adds the products of `Positions` neighbouring outputs' gradients to the sums of Rows x Cols taps.
+/// Adds the products of `Positions` neighbouring outputs' gradients to the sums of Rows x Cols
+/// taps.
 template <int Positions, int Rows, int Cols, int Step>
 PERCH_INLINE inline void gather_run(const WindowWalk& walk, const float* in, const float* gradient,
                                     Batch (&sums)[Rows][Cols]) {
   Batch d[Positions];
-  repeat<Positions>([&](int p)
-                        PERCH_INLINE { d[p] = Batch::load_unaligned(gradient + p * walk.out_col); });
+  repeat<Positions>(
+      [&](int p) PERCH_INLINE { d[p] = Batch::load_unaligned(gradient + p * walk.out_col); });
   repeat<Rows>([&](int r) PERCH_INLINE {
     const float* x = in + r * walk.in_tap_row;
     repeat<(Positions - 1) * Step + Cols>([&](int j) PERCH_INLINE {
@@ -162,8 +163,8 @@ template <int Rows, int Cols, int Step>
   });
   for (std::int64_t image = 0; image < walk.images; ++image) {
     for (std::int64_t row = 0; row < walk.rows; ++row) {
-      const float* x = job.input + image * walk.in_image + row * walk.in_row +
-                       first * walk.in_tap_row + channel;
+      const float* x =
+          job.input + image * walk.in_image + row * walk.in_row + first * walk.in_tap_row + channel;
       const float* dy = job.gradient + image * walk.out_image + row * walk.out_row + channel;
       std::int64_t col = 0;
       for (; col + gradient_positions <= walk.cols; col += gradient_positions) {

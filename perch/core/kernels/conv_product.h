@@ -39,9 +39,8 @@ template <class Arithmetic, int Groups, int Vectors, bool even>
       });
       for (std::int64_t i = 0; i < walk.run; ++i) {
         typename Arithmetic::Weights w[Vectors];
-        repeat<Vectors>([&](int v) PERCH_INLINE {
-          w[v] = Arithmetic::load(weights + v * Arithmetic::width);
-        });
+        repeat<Vectors>(
+            [&](int v) PERCH_INLINE { w[v] = Arithmetic::load(weights + v * Arithmetic::width); });
         repeat<Groups>([&](int g) PERCH_INLINE {
           repeat<group_positions>([&](int p) PERCH_INLINE {
             const Element* const place = even ? at_place(in[g][0], p, walk.in_col) : in[g][p];

@@ -104,14 +104,22 @@ template <class T>
 PERCH_INLINE inline T* at_place(T* base, int place, std::int64_t step) {
   const std::int64_t three = 3 * step, five = 5 * step, seven = 7 * step;
   switch (place) {
-    case 0: return base;
-    case 1: return base + step;
-    case 2: return base + 2 * step;
-    case 3: return base + three;
-    case 4: return base + 4 * step;
-    case 5: return base + five;
-    case 6: return base + 2 * three;
-    default: return base + seven;
+    case 0:
+      return base;
+    case 1:
+      return base + step;
+    case 2:
+      return base + 2 * step;
+    case 3:
+      return base + three;
+    case 4:
+      return base + 4 * step;
+    case 5:
+      return base + five;
+    case 6:
+      return base + 2 * three;
+    default:
+      return base + seven;
   }
 }
 

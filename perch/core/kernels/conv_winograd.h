@@ -76,8 +76,7 @@ inline void winograd_gradient(const TileWalk& walk, const float* from, float* to
 inline void winograd_result(const TileWalk& walk, const float* from, const float* bias,
                             std::int64_t rows, std::int64_t cols, float* to) {
   const std::int64_t step = walk.step;
-  for_tiles(walk, [&](std::int64_t corner, std::int64_t place, std::int64_t row,
-                      std::int64_t col) {
+  for_tiles(walk, [&](std::int64_t corner, std::int64_t place, std::int64_t row, std::int64_t col) {
     const float* const in = from + place;
     Batch half[2][4];
     repeat<4>([&](int j) PERCH_INLINE {
@@ -88,8 +87,8 @@ inline void winograd_result(const TileWalk& walk, const float* from, const float
       half[0][j] = m0 + m1 + m2;
       half[1][j] = m1 - m2 - m3;
     });
-    const Batch start = bias == nullptr ? Batch(0.0f)
-                                        : Batch::load_unaligned(bias + place % walk.channels);
+    const Batch start =
+        bias == nullptr ? Batch(0.0f) : Batch::load_unaligned(bias + place % walk.channels);
     repeat<2>([&](int i) PERCH_INLINE {
       if (2 * row + i >= rows) return;
       float* const out = to + corner + i * walk.row;

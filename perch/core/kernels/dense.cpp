@@ -92,7 +92,8 @@ void accumulate(const DenseShape& shape, const float* x, const float* weights, b
 }
 
 void add_lanes(const float* sums, std::int64_t count, float* y) {
-  for (std::int64_t i = 0; i < count; ++i) y[i] = xsimd::hadd(Batch::load_aligned(sums + i * lanes));
+  for (std::int64_t i = 0; i < count; ++i)
+    y[i] = xsimd::hadd(Batch::load_aligned(sums + i * lanes));
 }
 
 /// `count` inputs, more than (Vectors - 1) * lanes.
@@ -102,8 +103,8 @@ PERCH_INLINE inline void gather_outputs(const DenseShape& shape, const float* x,
   Batch sums[Outputs][Vectors];
   repeat<Outputs>([&](int f) PERCH_INLINE {
     repeat<Vectors>([&](int v) PERCH_INLINE {
-      sums[f][v] = first ? Batch(0.0f)
-                         : Batch::load_aligned(dweights + f * shape.weight_stride + v * lanes);
+      sums[f][v] =
+          first ? Batch(0.0f) : Batch::load_aligned(dweights + f * shape.weight_stride + v * lanes);
     });
   });
   for (std::int64_t n = 0; n < shape.images; ++n, x += shape.x_stride, dy += shape.y_stride) {
@@ -124,8 +125,8 @@ PERCH_INLINE inline void gather_outputs(const DenseShape& shape, const float* x,
 }
 
 template <int Outputs>
-void weight_gradient_outputs(const DenseShape& shape, const float* x, const float* dy,
-                             bool first, float* dweights) {
+void weight_gradient_outputs(const DenseShape& shape, const float* x, const float* dy, bool first,
+                             float* dweights) {
   constexpr std::int64_t step = gradient_vectors * lanes;
   std::int64_t k = 0;
   for (; k + step <= shape.inputs; k += step) {

@@ -15,8 +15,8 @@ struct DenseShape {
 
 struct DenseKernels {
   std::int64_t lanes;
-  /// Adds x weights^T to `sums`, images * outputs vectors of lanes each, 64-byte aligned; starts from
-  /// zero when `first`. Weights beyond `inputs` must be zero.
+  /// Adds x weights^T to `sums`, images * outputs vectors of lanes each, 64-byte aligned; starts
+  /// from zero when `first`. Weights beyond `inputs` must be zero.
   void (*accumulate)(const DenseShape&, const float* x, const float* weights, bool first,
                      float* sums);
   /// y [count] = the sums of each vector's lanes.

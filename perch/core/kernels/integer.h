@@ -16,23 +16,23 @@ struct IntegerLayout {
   std::int64_t lanes;  ///< filters per vector
 };
 
-/// output[position][f] = sum scale[f] + bias[f], where sum is over all terms of input * weights, plus
-/// constant[f], plus window_factor[f] times the window's sum of inputs. The walk's steps and its run
-/// are in units of 32 bits. Weights as in WindowProduct, [run][filters rounded up][terms].
+/// output[position][f] = sum scale[f] + bias[f], where sum is over all terms of input * weights,
+/// plus constant[f], plus window_factor[f] times the window's sum of inputs. The walk's steps and
+/// its run are in units of 32 bits. Weights as in WindowProduct, [run][filters rounded up][terms].
 struct IntegerProduct {
   WindowWalk walk;
   const std::int32_t* input;
   const std::int32_t* weights;
   const std::int32_t* constant;
   const std::int32_t* window_factor;  ///< null: none
-  const std::int32_t* window_sums;    ///< of each position in the walk's order; null with the former
+  const std::int32_t* window_sums;  ///< of each position in the walk's order; null with the former
   const float *scale, *bias;
   float* output;
   std::int64_t filters;
 };
 
-/// What window_sums are made of: a band of `images` x band_rows x band_cols pixels of `words` 32-bit
-/// words of bytes each, `pitch` words apart, and the windows over it, in pixels.
+/// What window_sums are made of: a band of `images` x band_rows x band_cols pixels of `words`
+/// 32-bit words of bytes each, `pitch` words apart, and the windows over it, in pixels.
 struct WindowSums {
   const std::int32_t* input;
   std::int64_t images, band_rows, band_cols, words;

@@ -8,8 +8,10 @@
 #include <perch/core/kernels/dense.h>
 #include <perch/core/kernels/elementwise.h>
 #include <perch/core/kernels/integer.h>
+#include <perch/core/kernels/join.h>
 #include <perch/core/kernels/norm.h>
 #include <perch/core/kernels/optimize.h>
+#include <perch/core/kernels/peak.h>
 #include <perch/core/kernels/pool.h>
 #include <perch/core/kernels/quantize.h>
 #include <perch/core/kernels/tail.h>
@@ -26,7 +28,9 @@ struct Table {
   const DenseKernels& dense;
   const OptimizeKernels& optimize;
   const TailKernels& tail;
+  const JoinKernels& join;
   const IntegerKernels& integer;
+  const PeakKernels& peak;
 };
 
 /// Tables that this CPU and its operating system can run, best last.

@@ -1,7 +1,7 @@
 #include <perch/core/kernels/blocks.h>
 #include <perch/core/kernels/codes.h>
 #include <perch/core/kernels/grid.h>
-#include <perch/core/kernels/tail.h>
+#include <perch/core/kernels/tail_readers.h>
 
 namespace perch::kernels {
 namespace {
@@ -19,55 +19,10 @@ inline void flush(const Batch& partial, double* sums) {
   store_doubles(sums, {held.low + wide.low, held.high + wide.high});
 }
 
-// How a vector of elements is read: from floats or from codes.
-struct FromValues {
-  explicit FromValues(const TailInput& x) : values(x.values) {}
-  template <class Access>
-  Batch at(std::int64_t i, const Access& access) const {
-    return access.load(values + i);
-  }
-  const float* values;
-};
-
-struct FromCodes {
-  explicit FromCodes(const TailInput& x) : codes(x.codes), zero_point(x.zero_point), scale(x.scale) {}
-  template <class Access>
-  Batch at(std::int64_t i, const Access& access) const {
-    return (access.codes(codes + i) - zero_point) * scale;
-  }
-  const std::uint8_t* codes;
-  Batch zero_point, scale;
-};
-
-// Calls run(reader).
-template <class Run>
-inline void with_reader(const TailInput& x, const Run& run) {
-  if (x.codes != nullptr) {
-    run(FromCodes(x));
-  } else {
-    run(FromValues(x));
-  }
-}
-
-// NaN stays: x86's min and max return the second operand then.
-inline Batch limit(const Batch& x, const Batch& low, const Batch& high) {
-  return xsimd::min(high, xsimd::max(low, x));
-}
-
 void decode(const TailInput& x, const TailMap* map, float* y, std::int64_t n, std::int64_t width) {
-  with_reader(x, [&](const auto& from) {
-    if (map == nullptr) {
-      for_columns(n, n, [&](std::int64_t i, std::int64_t, const auto& access) {
-        access.store(y + i, from.at(i, access));
-      });
-      return;
-    }
-    const Batch low(map->low), high(map->high);
+  with_reader(x, map, [&](const auto& from) {
     for_columns(n, width, [&](std::int64_t i, std::int64_t column, const auto& access) {
-      const Batch centred = from.at(i, access) - Batch::load_unaligned(map->shift + column);
-      const Batch mapped = multiply_add(centred, Batch::load_unaligned(map->factor + column),
-                                        Batch::load_unaligned(map->offset + column));
-      access.store(y + i, limit(mapped, low, high));
+      access.store(y + i, from.at(i, column, access));
     });
   });
 }
@@ -113,13 +68,13 @@ void encode_rows(const float* x, const GridArgs& grid, std::uint8_t* codes, std:
       repeat<vectors>([&](int v) PERCH_INLINE { sum[v] = square[v] = Batch(0.0f); });
       for (std::int64_t row = begin; row < end; ++row) {
         repeat<decltype(count)::value>([&](int g) PERCH_INLINE {
-          encode_group(row * width + column + g * group, [&](int p, const Batch& code)
-                                                             PERCH_INLINE {
-            if constexpr (sums) {
-              sum[g * parts + p] += code;
-              square[g * parts + p] = multiply_add(code, code, square[g * parts + p]);
-            }
-          });
+          encode_group(row * width + column + g * group,
+                       [&](int p, const Batch& code) PERCH_INLINE {
+                         if constexpr (sums) {
+                           sum[g * parts + p] += code;
+                           square[g * parts + p] = multiply_add(code, code, square[g * parts + p]);
+                         }
+                       });
         });
       }
       if constexpr (sums) {
@@ -279,7 +234,7 @@ struct ValueGate {
       : from(x), tables(gradient), low(gradient.low), high(gradient.high) {}
   template <class Access>
   PERCH_INLINE Gated at(std::int64_t i, std::int64_t column, const Access& access) const {
-    const Batch centred = from.at(i, access) - Batch::load_unaligned(tables.shift + column);
+    const Batch centred = from.at(i, column, access) - Batch::load_unaligned(tables.shift + column);
     const Batch mapped = multiply_add(centred, Batch::load_unaligned(tables.factor + column),
                                       Batch::load_unaligned(tables.map_offset + column));
     return {centred, (mapped >= low) & (mapped <= high)};
@@ -436,34 +391,6 @@ void gradient(const TailInput& x, const TailGradient& gradient, const float* dy,
   }
 }
 
-void join(const float* a, const float* b, float low, float high, float* y, float* min, float* max,
-          std::int64_t n) {
-  const Batch lowest(low), highest(high);
-  Batch least(*min), most(*max);
-  for_columns(n, n, [&](std::int64_t i, std::int64_t, const auto& access) {
-    const Batch value = limit(access.load(a + i) + access.load(b + i), lowest, highest);
-    least = xsimd::min(value, least);
-    most = xsimd::max(value, most);
-    access.store(y + i, value);
-  });
-  alignas(64) float lows[lanes], highs[lanes];
-  least.store_aligned(lows);
-  most.store_aligned(highs);
-  for (std::int64_t lane = 0; lane < lanes; ++lane) {
-    *min = lows[lane] < *min ? lows[lane] : *min;
-    *max = highs[lane] > *max ? highs[lane] : *max;
-  }
-}
-
-void join_gradient(const float* a, const float* b, float low, float high, const float* dy,
-                   float* dx, std::int64_t n) {
-  const Batch lowest(low), highest(high);
-  for_columns(n, n, [&](std::int64_t i, std::int64_t, const auto& access) {
-    const Batch value = access.load(a + i) + access.load(b + i);
-    access.store(dx + i, masked(access.load(dy + i), (value >= lowest) & (value <= highest)));
-  });
-}
-
 }  // namespace
 
 namespace PERCH_ARCH {
@@ -477,8 +404,6 @@ const TailKernels tail{
     .extremes = kernels::extremes,
     .gradient_sums = kernels::gradient_sums,
     .gradient = kernels::gradient,
-    .join = kernels::join,
-    .join_gradient = kernels::join_gradient,
 };
 
 }  // namespace PERCH_ARCH

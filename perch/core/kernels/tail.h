@@ -73,13 +73,6 @@ struct TailKernels {
   void (*gradient)(const TailInput& x, const TailGradient& gradient, const float* dy,
                    const std::uint16_t* inside, std::int64_t first_bit, float* dx, std::int64_t n,
                    std::int64_t width);
-
-  /// y = a + b limited to [low, high]; widens [*min, *max] to hold every y.
-  void (*join)(const float* a, const float* b, float low, float high, float* y, float* min,
-               float* max, std::int64_t n);
-  /// dx = dy where a + b lies in [low, high], else 0. dx may be dy.
-  void (*join_gradient)(const float* a, const float* b, float low, float high, const float* dy,
-                        float* dx, std::int64_t n);
 };
 
 }  // namespace perch::kernels

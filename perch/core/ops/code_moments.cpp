@@ -56,9 +56,8 @@ Coded encode(const Tensor& x, const kernels::GridArgs& grid, bool dividing, bool
       std::fill_n(to.sums, 2 * layout.width(), 0.0);
     }
     kernels::active().tail.encode_and_sum(
-        std::as_const(x).data() + range.begin, grid, dividing,
-        codes.get() + range.begin, inside.get() + range.begin / 16, to, range.size(),
-        layout.width());
+        std::as_const(x).data() + range.begin, grid, dividing, codes.get() + range.begin,
+        inside.get() + range.begin / 16, to, range.size(), layout.width());
     if (with_moments) {
       layout.fold(to.sums, partial.get() + i * 2 * channels);
       layout.fold(to.squares, partial.get() + (i * 2 + 1) * channels);
@@ -66,8 +65,8 @@ Coded encode(const Tensor& x, const kernels::GridArgs& grid, bool dividing, bool
   });
   Coded result{codes, inside, std::nullopt};
   if (with_moments) {
-    result.moments = moments_of_codes(partial.get(), chunks.number(), channels,
-                                       x.size() / channels, grid.zero_point, grid.scale);
+    result.moments = moments_of_codes(partial.get(), chunks.number(), channels, x.size() / channels,
+                                      grid.zero_point, grid.scale);
   }
   return result;
 }

@@ -18,7 +18,8 @@ kernels::GridArgs settled_grid(const CodeGrid& grid);
 
 struct Coded {
   std::shared_ptr<std::uint8_t> codes;
-  /// Bit i % 16 of word i / 16: whether element i lies in the grid's range. One word more than that.
+  /// Bit i % 16 of word i / 16: whether element i lies in the grid's range. One word more than
+  /// that.
   std::shared_ptr<std::uint16_t> inside;
   std::optional<Moments> moments;  ///< per channel, of codes less zero point, times scale
 };

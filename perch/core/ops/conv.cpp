@@ -36,8 +36,8 @@ Variable convolve(const char* op, const conv::Problem& problem, const Variable& 
       [problem, wanted, count = 2 + bias.defined(), x_value = wanted.kernel ? x.value() : Tensor(),
        kernel_value = kernel.value()](Tensor dy) {
         const conv::TensorSource source(x_value);
-        conv::Gradients all =
-            conv::gradients(problem, source, kernel_value, {.plain = std::as_const(dy).data()}, wanted);
+        conv::Gradients all = conv::gradients(problem, source, kernel_value,
+                                              {.plain = std::as_const(dy).data()}, wanted);
         std::vector<Tensor> gradients{std::move(all.input), std::move(all.kernel)};
         if (count == 3) gradients.push_back(std::move(all.bias));
         return gradients;

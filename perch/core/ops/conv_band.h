@@ -135,8 +135,8 @@ Band<T> read_band(const Source<T>& source, const Extents& extents, const BandSha
         pad_pixels(source.padding, shape.cols.size(), shape, to);
         continue;
       }
-      const std::int64_t from = n * extents.image() + row * extents.row() +
-                                (shape.cols.begin + first) * extents.channels;
+      const std::int64_t from =
+          n * extents.image() + row * extents.row() + (shape.cols.begin + first) * extents.channels;
       const std::int64_t count = (last - first) * extents.channels;
       T* const middle = to + first * shape.channels_padded;
       pad_pixels(source.padding, first, shape, to);

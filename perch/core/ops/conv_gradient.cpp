@@ -141,7 +141,8 @@ void Walk::spread(const Unit& unit, const Band<float>& dy, const BandShape& shap
     const ChunkRange cols = job.cols.source({0, job.cols.count});
     Band<float> band = dy;
     if (job.rows.taps > 0 && job.cols.taps > 0) {
-      band.data += (rows.begin - shape.rows.begin) * dy.row + (cols.begin - shape.cols.begin) * dy.col;
+      band.data +=
+          (rows.begin - shape.rows.begin) * dy.row + (cols.begin - shape.cols.begin) * dy.col;
     }
     multiply_unit(job, part, band, phase.kernel, work,
                   dx.data() + part.images.begin * job.dst.image() +
@@ -204,6 +205,8 @@ Gradients Walk::run(const Source<float>& x, const Source<float>& dy) {
   const std::int64_t groups = job_.group_count();
   const bool gathers = wanted_.kernel || wanted_.bias;
   Tensor dx, partial;
+  if (wanted_.kernel) count_products(job_);
+  for (const Phase& phase : phases_) count_products(phase.job);
   if (wanted_.input) {
     const WindowGeometry& g = problem_.geometry;
     dx = Tensor({g.batch, g.in_height, g.in_width, g.channels * problem_.multiplier()});
@@ -234,8 +237,9 @@ Gradients Walk::run(const Source<float>& x, const Source<float>& dy) {
         if (!gathers) continue;
         band.data += (unit.rows.begin - shape.rows.begin) * band.row - shape.cols.begin * band.col;
         const Band<float> input =
-            wanted_.kernel ? read_band(x, job_.src, source_band(job_, unit, lanes_), mine, mine_line)
-                           : Band<float>{};
+            wanted_.kernel
+                ? read_band(x, job_.src, source_band(job_, unit, lanes_), mine, mine_line)
+                : Band<float>{};
         gather(unit, input, band, mine_work, partial.data() + chunk * groups * group_floats());
       }
     });

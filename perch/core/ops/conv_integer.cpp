@@ -35,7 +35,8 @@ void read_codes(const Tensor& x, std::int64_t first, std::int64_t count, std::ui
 template <class T>
 class CodeSource {
  public:
-  explicit CodeSource(const Tensor& x) : x_(x), zero_(static_cast<int>(x.grid()->zero_point.item())) {}
+  explicit CodeSource(const Tensor& x)
+      : x_(x), zero_(static_cast<int>(x.grid()->zero_point.item())) {}
   operator Source<T>() const {
     constexpr bool bytes = sizeof(T) == 1;
     const bool in_memory = bytes && x_.deferred() != nullptr;
@@ -185,25 +186,24 @@ Band<std::int32_t> word_band(const Job& job, const Unit& unit, const Tensor& x, 
 void sum_windows(const Job& job, const Unit& unit, const Band<std::int32_t>& band,
                  std::int64_t group, std::int32_t* pixels, std::int32_t* sums) {
   const std::int64_t words = padded_group(job) / kernels::active().integer.layout.terms;
-  kernels::active().integer.window_sums(
-      {.input = band.data + group * words,
-       .images = unit.images.size(),
-       .band_rows = job.rows.reach(unit.rows.size()),
-       .band_cols = job.cols.reach(job.cols.count),
-       .words = words,
-       .in_image = band.image,
-       .in_row = band.row,
-       .pitch = band.col,
-       .rows = unit.rows.size(),
-       .cols = job.cols.count,
-       .row_step = job.rows.src_step,
-       .col_step = job.cols.src_step,
-       .tap_rows = job.rows.taps,
-       .tap_cols = job.cols.taps,
-       .tap_row_step = job.rows.tap_step,
-       .tap_col_step = job.cols.tap_step,
-       .pixels = pixels,
-       .sums = sums});
+  kernels::active().integer.window_sums({.input = band.data + group * words,
+                                         .images = unit.images.size(),
+                                         .band_rows = job.rows.reach(unit.rows.size()),
+                                         .band_cols = job.cols.reach(job.cols.count),
+                                         .words = words,
+                                         .in_image = band.image,
+                                         .in_row = band.row,
+                                         .pitch = band.col,
+                                         .rows = unit.rows.size(),
+                                         .cols = job.cols.count,
+                                         .row_step = job.rows.src_step,
+                                         .col_step = job.cols.src_step,
+                                         .tap_rows = job.rows.taps,
+                                         .tap_cols = job.cols.taps,
+                                         .tap_row_step = job.rows.tap_step,
+                                         .tap_col_step = job.cols.tap_step,
+                                         .pixels = pixels,
+                                         .sums = sums});
 }
 
 }  // namespace
@@ -231,8 +231,7 @@ std::optional<IntegerKernel> IntegerKernel::of(const Job& job, const Tensor& x,
     return result;
   }
   result.scale = spread_filters(job, scale);
-  result.bias =
-      spread_filters(job, bias.empty() ? Tensor::zeros(Shape{job.dst.channels}) : bias);
+  result.bias = spread_filters(job, bias.empty() ? Tensor::zeros(Shape{job.dst.channels}) : bias);
   pack(job, kernel, layout, grids, static_cast<int>(input->zero_point.item()), result);
   return result;
 }
@@ -241,9 +240,7 @@ IntegerScratch integer_scratch(const Job& job, const Unit& largest) {
   const std::int64_t per_float = kernels::active().integer.layout.terms;
   BandShape shape = source_band(job, largest, 1);
   shape.channels_padded = job.group_count() * padded_group(job);
-  const auto floats = [&](std::int64_t elements) {
-    return round_up(elements / per_float + 1, 16);
-  };
+  const auto floats = [&](std::int64_t elements) { return round_up(elements / per_float + 1, 16); };
   return {.band = floats(shape.elements()),
           .line = floats(line_elements(job.src)),
           .sums = round_up(largest.images.size() * largest.rows.size() * job.cols.count, 16),

@@ -21,8 +21,8 @@ struct IntegerKernel {
 
   std::shared_ptr<std::uint8_t> weights;
   std::shared_ptr<std::uint8_t> constant, factor;  ///< of 32 bits; factor null: zero everywhere
-  Tensor scale, bias;            ///< scale is sx sw
-  std::int64_t group_words = 0;  ///< of weights per group, 32 bits each
+  Tensor scale, bias;                              ///< scale is sx sw
+  std::int64_t group_words = 0;                    ///< of weights per group, 32 bits each
 
   /// Of a depthwise kernel: its levels, whose products and sums are exact in float.
   Tensor levels;

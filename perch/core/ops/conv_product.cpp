@@ -3,6 +3,7 @@
 #include <perch/core/ops/conv_winograd.h>
 #include <perch/core/ops/integer_forward.h>
 #include <perch/core/parallel.h>
+#include <perch/core/profile.h>
 
 namespace perch::conv {
 namespace {
@@ -58,6 +59,12 @@ FloatKernel::FloatKernel(const Job& job, const Tensor& kernel, const KernelLayou
       weights(winograd ? winograd_weights(job, kernel, layout) : pack_kernel(job, kernel, layout)),
       bias(spread_filters(job, bias_values)),
       scale(spread_filters(job, scale_values)) {}
+
+void count_products(const Job& job) {
+  const double outputs = static_cast<double>(job.batch * job.rows.count * job.cols.count) *
+                         static_cast<double>(job.dst.channels);
+  count_work(2.0 * outputs * static_cast<double>(job.terms()), 0.0);
+}
 
 ChunkRange with_whole_tiles(const Job& job, ChunkRange destinations) {
   if (!suits_winograd(job)) return destinations;
@@ -138,6 +145,7 @@ Product::Product(const Problem& problem, const Tensor& x, const Tensor& kernel, 
 
 void Product::run(const Destination& destination) const {
   if (units_.number() == 0) return;
+  count_products(job_);
   const std::int64_t lanes = kernels::active().conv.lanes;
   const bool integer = integer_ && !job_.depthwise();
   const TensorSource values(x_);

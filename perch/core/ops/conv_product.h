@@ -53,6 +53,9 @@ struct BandSteps {
 kernels::WindowWalk window_walk(const Job& job, const Unit& unit, const BandSteps& band,
                                 std::int64_t run);
 
+/// Credits the products of a job to the profile: those of the definition, whatever way is taken.
+void count_products(const Job& job);
+
 /// The forward product of a convolution.
 class Product {
  public:
@@ -60,6 +63,7 @@ class Product {
   /// most 8 bits that allow it and integer_forward() says so.
   Product(const Problem& problem, const Tensor& x, const Tensor& kernel, const Tensor& bias);
 
+  bool is_integer() const { return integer_.has_value(); }
   std::int64_t units() const { return units_.number(); }
   /// Elements that `finish` is told of at once, at most.
   std::int64_t largest_unit() const { return units_.elements(job_); }

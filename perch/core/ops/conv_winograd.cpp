@@ -36,8 +36,7 @@ kernels::WindowWalk point_walk(std::int64_t count, std::int64_t in, std::int64_t
 /// body(image, first tile, count) for a unit's tiles.
 template <class Body>
 void for_tiles(const Job& job, const Unit& unit, const Body& body) {
-  const std::int64_t all =
-      whole_tiles(unit.rows.size()) / 2 * (whole_tiles(job.cols.count) / 2);
+  const std::int64_t all = whole_tiles(unit.rows.size()) / 2 * (whole_tiles(job.cols.count) / 2);
   for (std::int64_t image = 0; image < unit.images.size(); ++image) {
     for (std::int64_t first = 0; first < all; first += tiles) {
       body(image, first, std::min(tiles, all - first));
@@ -66,8 +65,7 @@ bool suits_winograd(const Job& job) {
 
 Tensor winograd_weights(const Job& job, const Tensor& kernel, const KernelLayout& layout) {
   const std::int64_t sources = job.src.channels, filters = job.dst.channels;
-  const std::int64_t block =
-      kernels::active().conv.filter_block * kernels::active().conv.lanes;
+  const std::int64_t block = kernels::active().conv.filter_block * kernels::active().conv.lanes;
   Tensor weights({points, sources * filters});
   for (std::int64_t c = 0; c < sources; ++c) {
     for (std::int64_t f = 0; f < filters; ++f) {
@@ -77,8 +75,8 @@ Tensor winograd_weights(const Job& job, const Tensor& kernel, const KernelLayout
           const std::int64_t row =
               job.rows.kernel_first + static_cast<std::int64_t>(i) * job.rows.kernel_step;
           const std::int64_t col = job.cols.kernel_first + j * job.cols.kernel_step;
-          return kernel.data()[(row * layout.width + col) * layout.tap + c * layout.src +
-                               f * layout.dst];
+          return kernel
+              .data()[(row * layout.width + col) * layout.tap + c * layout.src + f * layout.dst];
         };
         rows[i] = filter_points(tap(0), tap(1), tap(2));
       }
@@ -117,14 +115,14 @@ void multiply_winograd(const Job& job, const Unit& unit, const Band<float>& band
       task.filters = filters;
       table.forward(task);
     }
-    table.winograd_result(
-        tile_walk(job, first, count, job.dst.row(), job.dst.channels, filters), products, bias,
-        unit.rows.size(), job.cols.count, out + image * job.dst.image());
+    table.winograd_result(tile_walk(job, first, count, job.dst.row(), job.dst.channels, filters),
+                          products, bias, unit.rows.size(), job.cols.count,
+                          out + image * job.dst.image());
   });
 }
 
-void gather_winograd(const Job& job, const Unit& unit, const Band<float>& x,
-                     const Band<float>& dy, float* scratch, float* sums) {
+void gather_winograd(const Job& job, const Unit& unit, const Band<float>& x, const Band<float>& dy,
+                     float* scratch, float* sums) {
   const auto& table = kernels::active().conv;
   const std::int64_t sources = job.src.channels, filters = job.dst.channels;
   float* const gradients = scratch + points * point_step(sources);

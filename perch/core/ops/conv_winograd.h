@@ -33,8 +33,8 @@ void multiply_winograd(const Job& job, const Unit& unit, const Band<float>& band
 
 /// Adds a unit's part to sums [16][source channels][destination channels]. Both bands reach over
 /// whole tiles, dy's with zeros behind the unit's last row and column.
-void gather_winograd(const Job& job, const Unit& unit, const Band<float>& x,
-                     const Band<float>& dy, float* scratch, float* sums);
+void gather_winograd(const Job& job, const Unit& unit, const Band<float>& x, const Band<float>& dy,
+                     float* scratch, float* sums);
 
 /// From those sums to the kernel's gradient, [9][source channels][destination channels].
 Tensor winograd_kernel_gradient(const Job& job, const float* sums);

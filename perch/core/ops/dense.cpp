@@ -4,8 +4,11 @@
 #include <perch/core/check.h>
 #include <perch/core/encoding.h>
 #include <perch/core/kernels/table.h>
+#include <perch/core/ops/conv_product.h>
 #include <perch/core/ops/dense.h>
+#include <perch/core/ops/integer_forward.h>
 #include <perch/core/parallel.h>
+#include <perch/core/profile.h>
 
 namespace perch {
 namespace {
@@ -30,6 +33,12 @@ constexpr std::int64_t tile_cols = 256;
 struct Extents {
   std::int64_t images, inputs, outputs;
 };
+
+void count_products(const Extents& e, int passes) {
+  count_work(
+      2.0 * passes * static_cast<double>(e.images * e.inputs) * static_cast<double>(e.outputs),
+      0.0);
+}
 
 Tensor column_sums(const Tensor& dy) {
   const std::int64_t outputs = dy.shape()[1];
@@ -220,29 +229,56 @@ struct Wanted {
   bool input, kernel, bias;
 };
 
+/// The product formed from integer codes, as a convolution of images of one pixel; nothing where x
+/// or kernel has none.
+Tensor integer_product(const Extents& e, const Tensor& x, const Tensor& kernel,
+                       const Tensor& bias) {
+  if (!integer_forward() || x.grid() == nullptr || kernel.grid() == nullptr) return {};
+  const conv::Problem problem{
+      WindowGeometry::of("dense", {e.images, 1, 1, e.inputs}, 1, 1, Padding::valid), e.outputs, 1};
+  const conv::Product product(problem, x, kernel, bias);
+  if (!product.is_integer()) return {};
+  Tensor y({e.images, e.outputs});
+  product.run({.all = y.data()});
+  return y;
+}
+
 Variable skinny_dense(const Extents& e, const Variable& x, const Variable& kernel,
                       const Variable& bias, std::vector<Variable> inputs, const Wanted& wanted) {
   const SkinnyDense product(e);
-  const Tensor packed = product.pack(kernel.value());
-  Tensor y = product.forward(x.value(), packed, bias.defined() ? bias.value() : Tensor());
+  const Tensor bias_value = bias.defined() ? bias.value() : Tensor();
+  Tensor y = integer_product(e, x.value(), kernel.value(), bias_value);
+  Tensor packed;
+  if (y.empty() || wanted.input) packed = product.pack(kernel.value());
+  if (y.empty()) {
+    count_products(e, 1);
+    y = product.forward(x.value(), packed, bias_value);
+  }
   return Variable::from_op("dense", std::move(y), std::move(inputs),
-                           [product, wanted, x_value = wanted.kernel ? x.value() : Tensor(),
+                           [e, product, wanted, x_value = wanted.kernel ? x.value() : Tensor(),
                             packed = wanted.input ? packed : Tensor()](Tensor dy) {
+                             count_products(e, wanted.input + wanted.kernel);
                              auto [input, kernel_gradient] = product.gradients(x_value, packed, dy);
-                             return std::vector<Tensor>{
-                                 std::move(input), std::move(kernel_gradient),
-                                 wanted.bias ? column_sums(dy) : Tensor()};
+                             return std::vector<Tensor>{std::move(input),
+                                                        std::move(kernel_gradient),
+                                                        wanted.bias ? column_sums(dy) : Tensor()};
                            });
 }
 
 Variable wide_dense(const Extents& e, const Variable& x, const Variable& kernel,
                     const Variable& bias, std::vector<Variable> inputs, const Wanted& wanted) {
   constexpr auto plain = blas::Transpose::no, turned = blas::Transpose::yes;
-  Tensor y = tiled_product({x.value(), plain}, {kernel.value(), plain}, e.images, e.inputs,
-                           e.outputs, bias.defined() ? bias.value() : Tensor());
+  const Tensor bias_value = bias.defined() ? bias.value() : Tensor();
+  Tensor y = integer_product(e, x.value(), kernel.value(), bias_value);
+  if (y.empty()) {
+    count_products(e, 1);
+    y = tiled_product({x.value(), plain}, {kernel.value(), plain}, e.images, e.inputs, e.outputs,
+                      bias_value);
+  }
   return Variable::from_op("dense", std::move(y), std::move(inputs),
                            [e, wanted, x_value = wanted.kernel ? x.value() : Tensor(),
                             kernel_value = wanted.input ? kernel.value() : Tensor()](Tensor dy) {
+                             count_products(e, wanted.input + wanted.kernel);
                              std::vector<Tensor> gradients(3);
                              if (wanted.input) {
                                gradients[0] = tiled_product({dy, plain}, {kernel_value, turned},

@@ -158,8 +158,8 @@ class Grids {
   }
   kernels::GridArgs at(std::int64_t entry) const {
     const kernels::GridTable t = from(entry);
-    return {*t.nudged_min,  *t.nudged_max, *t.scale,
-            *t.inverse_scale, *t.quant_zero, t.nudged_min[6 * entries_],
+    return {*t.nudged_min,        *t.nudged_max, *t.scale,
+            *t.inverse_scale,     *t.quant_zero, t.nudged_min[6 * entries_],
             rounding_doubt(bits_)};
   }
   bool zero_range(std::int64_t entry) const { return *from(entry).zero_range != 0.0f; }

@@ -19,14 +19,13 @@ inline float rounding_doubt(int bits) {
 /// scale that rounding leaves the grid.
 inline std::optional<kernels::GridArgs> grid_args(const QuantGrid& grid, int bits,
                                                   bool narrow_range) {
-  const kernels::GridArgs args{
-      grid.nudged_min,
-      grid.nudged_max,
-      grid.scale,
-      grid.inverse_scale,
-      std::floor(-grid.nudged_min * grid.inverse_scale + 0.5f),
-      grid.zero_point,
-      rounding_doubt(bits)};
+  const kernels::GridArgs args{grid.nudged_min,
+                               grid.nudged_max,
+                               grid.scale,
+                               grid.inverse_scale,
+                               std::floor(-grid.nudged_min * grid.inverse_scale + 0.5f),
+                               grid.zero_point,
+                               rounding_doubt(bits)};
   const float q_min = narrow_range ? 1.0f : 0.0f;
   const bool sound = bits <= 8 && !grid.zero_range && std::isfinite(grid.scale) &&
                      std::isfinite(grid.inverse_scale) && grid.scale > 0.0f &&

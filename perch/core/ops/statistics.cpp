@@ -3,9 +3,9 @@
 #include <limits>
 
 #include <perch/core/kernels/table.h>
+#include <perch/core/ops/statistics.h>
 #include <perch/core/parallel.h>
 #include <perch/core/storage.h>
-#include <perch/core/ops/statistics.h>
 
 namespace perch {
 namespace {

@@ -68,12 +68,18 @@ void pixel_sums(const WindowSums& job, const std::int32_t* input, std::int64_t c
                 std::int32_t* sums) {
   if (job.pitch == job.words) {
     switch (job.words) {
-      case 1: return small_pixel_sums<1>(input, count, sums);
-      case 2: return small_pixel_sums<2>(input, count, sums);
-      case 4: return small_pixel_sums<4>(input, count, sums);
-      case 8: return small_pixel_sums<8>(input, count, sums);
-      case 16: return small_pixel_sums<16>(input, count, sums);
-      default: break;
+      case 1:
+        return small_pixel_sums<1>(input, count, sums);
+      case 2:
+        return small_pixel_sums<2>(input, count, sums);
+      case 4:
+        return small_pixel_sums<4>(input, count, sums);
+      case 8:
+        return small_pixel_sums<8>(input, count, sums);
+      case 16:
+        return small_pixel_sums<16>(input, count, sums);
+      default:
+        break;
     }
   }
   for (std::int64_t i = 0; i < count; ++i) sums[i] = pixel_sum(input + i * job.pitch, job.words);

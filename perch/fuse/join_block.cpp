@@ -146,8 +146,7 @@ Variable run(const JoinBlock& block, const Variable& a, const Variable& b, const
   if (a.shape() != b.shape()) return composed(block, a, b, context);
   const Inputs inputs(a.value(), b.value(), block.low, block.high);
   if (block.outer == nullptr) {
-    return as_variable(join_floats(inputs, a.shape()), a, b,
-                       Gate(block.low, block.high, {}));
+    return as_variable(join_floats(inputs, a.shape()), a, b, Gate(block.low, block.high, {}));
   }
   const std::optional<TensorRange> range = range_of_sums(inputs);
   if (!range) return composed(block, a, b, context);
@@ -158,8 +157,7 @@ Variable run(const JoinBlock& block, const Variable& a, const Variable& b, const
     block.outer->restore(min, max);
     return composed(block, a, b, context);
   }
-  return as_variable(join_codes(inputs, a.shape(), *grid), a, b,
-                     Gate(block.low, block.high, grid));
+  return as_variable(join_codes(inputs, a.shape(), *grid), a, b, Gate(block.low, block.high, grid));
 }
 
 }  // namespace perch::fusion

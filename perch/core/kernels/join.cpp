@@ -11,9 +11,8 @@ template <class Run>
 inline void with_sums(const JoinInput& in, const Run& run) {
   with_reader(in.a, in.a_map, [&](const auto& a) {
     with_reader(in.b, in.b_map, [&](const auto& b) {
-      run([&](std::int64_t i, std::int64_t column, const auto& access) PERCH_INLINE {
-        return a.at(i, column, access) + b.at(i, column, access);
-      });
+      run([&](std::int64_t i, std::int64_t column, const auto& access)
+              PERCH_INLINE { return a.at(i, column, access) + b.at(i, column, access); });
     });
   });
 }
@@ -67,14 +66,13 @@ void encode(const JoinInput& in, const GridArgs& grid, bool dividing, std::uint8
   (dividing ? encode_as<true> : encode_as<false>)(in, grid, codes, n, width);
 }
 
-void gradient(const JoinInput& in, const float* dy, float* dx, std::int64_t n,
-              std::int64_t width) {
+void gradient(const JoinInput& in, const float* dy, float* dx, std::int64_t n, std::int64_t width) {
   const Batch low(in.low), high(in.high), zero(0.0f), one(1.0f);
   with_sums(in, [&](const auto& sum) {
     for_columns(n, width, [&](std::int64_t i, std::int64_t column, const auto& access) {
       const Batch value = sum(i, column, access);
-      access.store(dx + i, access.load(dy + i) *
-                               xsimd::select((value >= low) & (value <= high), one, zero));
+      access.store(
+          dx + i, access.load(dy + i) * xsimd::select((value >= low) & (value <= high), one, zero));
     });
   });
 }

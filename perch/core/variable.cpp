@@ -1,4 +1,5 @@
 #include <atomic>
+#include <deque>
 #include <string>
 #include <utility>
 
@@ -128,8 +129,9 @@ void Variable::backward(Tensor seed) const {
   // consumers are taken apart.
   static std::atomic<std::uint64_t> visits = 0;
   const std::uint64_t visit = ++visits;
-  std::vector<Variable> order;
-  std::vector<std::pair<Variable, std::size_t>> stack{{*this, 0}};
+  // Deques, which grow by small pieces however large the graph is.
+  std::deque<Variable> order;
+  std::deque<std::pair<Variable, std::size_t>> stack{{*this, 0}};
   node_->visit = visit;
   while (!stack.empty()) {
     auto& [variable, next] = stack.back();

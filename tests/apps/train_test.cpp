@@ -129,6 +129,50 @@ TEST_CASE("the saved model is the same to the byte for any number of threads") {
   CHECK(files[0] == files[2]);
 }
 
+TEST_CASE("fused or not, integer or not: the same training") {
+  const TestFolder folder;
+  const std::string data = write_data(folder);
+  const auto loss = [&](Arguments flags, const ProcessOptions& options = {}) {
+    Arguments arguments{"train",  "ds_net",  "--data",   data, "--save",       folder / "m",
+                        "--json", "--quiet", "--epochs", "2",  "--batch-size", "30"};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    const ProcessResult process = run_perch(arguments, options);
+    REQUIRE(process.exit_code == 0);
+    const auto last = process.out.rfind("{\"event\":\"result\"");
+    return Json::parse(process.out.substr(last))["test_loss"].get<double>();
+  };
+  const double expected = loss({});
+  CHECK(loss({"--no-fuse"}) == Approx(expected).epsilon(1e-3));
+  CHECK(loss({}, {.environment = {{"PERCH_FUSE", "0"}}}) == Approx(expected).epsilon(1e-3));
+  // Rounded products are other numbers: close, but not as close.
+  CHECK(loss({"--integer-forward", "off"}) == Approx(expected).epsilon(0.2));
+  CHECK(loss({"--integer-forward", "on"}, {.environment = {{"PERCH_INTEGER", "off"}}}) ==
+        Approx(expected).epsilon(0.2));
+}
+
+TEST_CASE("train --profile says where the time goes and writes a trace beside the model") {
+  const TestFolder folder;
+  const std::string data = write_data(folder);
+  const std::vector<Json> all = events({"train", "temp_net", "--data", data, "--save", folder / "m",
+                                        "--batch-size", "30", "--profile", "--quiet"});
+  const Json& profile = all[all.size() - 2];
+  REQUIRE(profile["event"] == "profile");
+  CHECK(profile["steps"] == 3);
+  CHECK(profile["peak_gflops"].get<double>() > 0.0);
+  bool forward = false, backward = false, update = false;
+  for (const Json& op : profile["ops"]) {
+    const bool block = op["op"] == "linear_block" && op.contains("gflops");
+    forward |= block && op["phase"] == "forward";
+    backward |= block && op["phase"] == "backward" && op["share_of_peak"].get<double>() > 0.0;
+    update |= op["phase"] == "update";
+  }
+  CHECK(forward);
+  CHECK(backward);
+  CHECK(update);
+  const auto trace = Json::parse(read_file(profile["trace"].get<std::string>()));
+  CHECK(trace["traceEvents"].size() > 20);
+}
+
 TEST_CASE("evaluate of the saved model gives train's test result, at the scale it was trained on") {
   const TestFolder folder;
   // More test images than a batch has, so that the batch size matters to the last bit of the loss.

@@ -42,6 +42,7 @@ TEST_CASE("unknown words are answered with the nearest valid one") {
       {{"train", "temp_net", "--optimizer", "adm"}, {"nearest: adam"}},
       {{"train", "temp_net", "--schedule", "cosin"}, {"nearest: cosine"}},
       {{"train", "temp_net", "--input-scale", "units"}, {"nearest: unit"}},
+      {{"train", "temp_net", "--integer-forward", "fst"}, {"nearest: fast"}},
       {{"evaluate", "m.h5", "--split", "tests"}, {"nearest: test"}},
       {{"evaluate", "m.h5", "--quantizer", "none"}, {"none", "all_values"}},
       {{"evaluate", "m.h5", "--epochs", "1"}, {"--epochs", "perch evaluate --help"}},

@@ -74,6 +74,12 @@ TEST_CASE("convolution and its gradients agree with the naive reference") {
       {{1, 1, 1, 1}, 3, 1, {.padding = same}},
       {{1, 40, 33, 24}, 3, 8, {.padding = same}},
       {{70, 2, 3, 2}, 2, 2, {.padding = same}},
+      // Enough channels for Winograd's tiles: whole ones, and ones that reach over the edges.
+      {{2, 8, 8, 32}, 3, 48, {.padding = same}},
+      {{3, 7, 5, 16}, 3, 32, {.padding = same}},
+      {{1, 33, 34, 16}, 3, 16, {.padding = valid}},
+      {{1, 3, 3, 32}, 3, 16, {.padding = valid}},
+      {{2, 4, 1, 64}, 3, 64, {.padding = same}, false},
   };
   for (const Case& c : cases) check(c, false);
 }
@@ -88,6 +94,9 @@ TEST_CASE("depthwise convolution and its gradients agree with the naive referenc
       {{2, 9, 9, 16}, 3, 2, {.padding = same, .dilation = 2}},
       {{3, 5, 5, 1}, 2, 3, {.stride = 2, .padding = same}},
       {{1, 40, 30, 32}, 3, 1, {.padding = same}},
+      {{2, 12, 13, 16}, 5, 1, {.padding = same}},
+      {{2, 13, 19, 17}, 5, 1, {.stride = 2, .padding = same}},
+      {{2, 8, 20, 16}, 3, 1, {.stride = 2, .padding = valid}},
   };
   for (const Case& c : cases) check(c, true);
 }

@@ -11,23 +11,24 @@
 
 namespace perch::kernels {
 
-#define PERCH_DECLARE_KERNELS(arch)            \
-  namespace arch {                             \
-  extern const ElementwiseKernels elementwise; \
-  extern const QuantizeKernels quantize;       \
-  extern const NormKernels norm;               \
-  extern const PoolKernels pool;               \
-  extern const ConvKernels conv;               \
-  extern const DenseKernels dense;             \
-  extern const OptimizeKernels optimize;       \
-  extern const TailKernels tail;               \
-  extern const JoinKernels join;               \
-  extern const IntegerKernels integer;         \
-  extern const PeakKernels peak;               \
+#define PERCH_DECLARE_KERNELS(arch)               \
+  namespace arch {                                \
+  extern const ElementwiseKernels elementwise;    \
+  extern const QuantizeKernels quantize;          \
+  extern const NormKernels norm;                  \
+  extern const PoolKernels pool;                  \
+  extern const ConvKernels conv;                  \
+  extern const DenseKernels dense;                \
+  extern const OptimizeKernels optimize;          \
+  extern const TailKernels tail;                  \
+  extern const TailGradientKernels tail_gradient; \
+  extern const JoinKernels join;                  \
+  extern const IntegerKernels integer;            \
+  extern const PeakKernels peak;                  \
   }
 #define PERCH_KERNEL_TABLE(arch, integers)                                                         \
   Table(#arch, arch::elementwise, arch::quantize, arch::norm, arch::pool, arch::conv, arch::dense, \
-        arch::optimize, arch::tail, arch::join, integers, arch::peak)
+        arch::optimize, arch::tail, arch::tail_gradient, arch::join, integers, arch::peak)
 
 #if defined(PERCH_X86_KERNELS)
 PERCH_DECLARE_KERNELS(sse2)

@@ -40,7 +40,7 @@ std::shared_ptr<double> gradient_sums(const Tail& tail, const float* dy) {
         reinterpret_cast<double*>(scratch.data() + worker_slot() * 4 * layout.width());
     double* const products = values + layout.width();
     std::fill_n(values, 2 * layout.width(), 0.0);
-    kernels::active().tail.gradient_sums(elements_at(*tail.base, range.begin),
+    kernels::active().tail_gradient.sums(elements_at(*tail.base, range.begin),
                                          gate_at(tail, range.begin), dy + range.begin, values,
                                          products, range.size(), layout.width());
     layout.fold(values, partial.get() + i * 2 * channels);
@@ -104,8 +104,8 @@ void TailGradient::operator()(std::int64_t first, std::int64_t count, float* to)
     gradient.slope = tables + stride;
     gradient.scale = tables + 2 * stride;
   }
-  kernels::active().tail.gradient(elements_at(*tail_.base, first), gradient, dy_ + first,
-                                  tail_.inside.get(), first, to, count, tail_.map->width);
+  kernels::active().tail_gradient.gradient(elements_at(*tail_.base, first), gradient, dy_ + first,
+                                           tail_.inside.get(), first, to, count, tail_.map->width);
 }
 
 TailGradient::operator conv::Source<float>() const {

@@ -15,6 +15,7 @@
 #include <perch/core/kernels/pool.h>
 #include <perch/core/kernels/quantize.h>
 #include <perch/core/kernels/tail.h>
+#include <perch/core/kernels/tail_gradient.h>
 
 namespace perch::kernels {
 
@@ -28,6 +29,7 @@ struct Table {
   const DenseKernels& dense;
   const OptimizeKernels& optimize;
   const TailKernels& tail;
+  const TailGradientKernels& tail_gradient;
   const JoinKernels& join;
   const IntegerKernels& integer;
   const PeakKernels& peak;

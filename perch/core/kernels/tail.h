@@ -1,7 +1,6 @@
-// Function table of what happens to a layer's sums behind them: statistics, per-channel maps,
-// codes, and the way back. Elements lie in rows of `width` columns (see norm.h), n of them in all;
-// tables have an entry per column, start at the first element's and may be read a vector beyond
-// `width`.
+// Function table of what happens to a layer's sums behind them: statistics, per-channel maps and
+// codes. Elements lie in rows of `width` columns (see norm.h), n of them in all; tables have an
+// entry per column, start at the first element's and may be read a vector beyond `width`.
 #pragma once
 
 #include <cstdint>
@@ -36,17 +35,6 @@ struct CodeSums {
   double *sums, *squares;  ///< of the codes, exact
 };
 
-/// The way back: dx = (g - offset - (x - shift) slope) scale, or dx = g without `scale`. g is dy
-/// where the map's value lies in [low, high], else 0; for codes, where the code does in
-/// [code_low, code_high] of its column.
-struct TailGradient {
-  const float* shift;
-  float low, high;
-  const float *factor, *map_offset;     ///< of the map, for floats
-  const float *code_low, *code_high;    ///< for codes
-  const float *offset, *slope, *scale;  ///< null: dx = g
-};
-
 struct TailKernels {
   /// y = map(x); without a map, x itself.
   void (*decode)(const TailInput& x, const TailMap* map, float* y, std::int64_t n,
@@ -64,15 +52,6 @@ struct TailKernels {
                      std::int64_t width);
   /// Widens low and high only. False when an x, or a sum of them, is not finite.
   bool (*extremes)(const float* x, float* low, float* high, std::int64_t n, std::int64_t width);
-
-  /// Adds sums of g and of g (x - shift); float over 64 rows at most, double beyond.
-  void (*gradient_sums)(const TailInput& x, const TailGradient& gradient, const float* dy,
-                        double* values, double* products, std::int64_t n, std::int64_t width);
-  /// dx, 0 where a bit of `inside` (null: none) is 0, the first one bit `first_bit`; one word
-  /// behind the last bit's is readable. dx may be dy.
-  void (*gradient)(const TailInput& x, const TailGradient& gradient, const float* dy,
-                   const std::uint16_t* inside, std::int64_t first_bit, float* dx, std::int64_t n,
-                   std::int64_t width);
 };
 
 }  // namespace perch::kernels

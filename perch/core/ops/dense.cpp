@@ -76,7 +76,8 @@ class Rows {
   std::int64_t inputs_;
 };
 
-/// Weights [inputs, outputs] turned over, in chunks of [outputs][chunk_inputs].
+/// Products with weights [inputs, outputs], which are turned over chunk by chunk, as
+/// [outputs][chunk_inputs], where they are used: they stay in the second cache meanwhile.
 class SkinnyDense {
  public:
   explicit SkinnyDense(const Extents& extents)
@@ -86,34 +87,22 @@ class SkinnyDense {
                     largest_lanes +
                 row_offset) {}
 
-  Tensor pack(const Tensor& kernel) const {
-    Tensor packed({chunks_.number(), extents_.outputs, stride_});
-    parallel_for(chunks_.number(), [&](std::int64_t i) {
-      const std::int64_t count = chunks_[i].size();
-      float* const to = packed.data() + i * chunk_floats();
-      kernels::active().dense.transpose(kernel.data() + chunks_[i].begin * extents_.outputs, count,
-                                        extents_.outputs, extents_.outputs, to, stride_);
-      for (std::int64_t f = 0; f < extents_.outputs; ++f) {
-        std::fill(to + f * stride_ + count, to + (f + 1) * stride_, 0.0f);
-      }
-    });
-    return packed;
-  }
-
-  Tensor forward(const Tensor& x, const Tensor& packed, const Tensor& bias) const {
+  Tensor forward(const Tensor& x, const Tensor& weights, const Tensor& bias) const {
     const std::int64_t count = extents_.images * extents_.outputs;
     const auto& kernel = kernels::active().dense;
     const Rows rows(x, extents_.inputs);
     Tensor partials({chunks_.number(), count});
-    Tensor scratch({thread_count(), count * largest_lanes + tile_images * tile_inputs});
+    Tensor scratch(
+        {thread_count(), chunk_floats() + count * largest_lanes + tile_images * tile_inputs});
     parallel_for(chunks_.number(), [&](std::int64_t i) {
-      float* const sums = scratch.data() + worker_slot() * scratch.shape()[1];
+      float* const turned = scratch.data() + worker_slot() * scratch.shape()[1];
+      float* const sums = turned + chunk_floats();
       float* const read = sums + count * largest_lanes;
-      const float* const weights = packed.data() + i * chunk_floats();
+      turn_over(weights, chunks_[i], turned);
       for_tiles(chunks_[i], tile_inputs, tile_images, [&](ChunkRange inputs, ChunkRange images) {
         const Rows::Tile tile = rows.read(images, inputs, read);
         kernel.accumulate(shape(images, inputs, tile.stride), tile.data,
-                          weights + inputs.begin - chunks_[i].begin,
+                          turned + inputs.begin - chunks_[i].begin,
                           inputs.begin == chunks_[i].begin,
                           sums + images.begin * extents_.outputs * kernel.lanes);
       });
@@ -128,28 +117,29 @@ class SkinnyDense {
     return y;
   }
 
-  /// Of the input and the kernel, whichever is wanted, in one walk over the inputs.
+  /// Of the input, where the weights are given, and of the weights, where x is, in one walk over
+  /// the inputs.
   struct Gradients {
-    Tensor input, kernel;
+    Tensor input, weights;
   };
-  Gradients gradients(const Tensor& x, const Tensor& packed, const Tensor& dy) const {
+  Gradients gradients(const Tensor& x, const Tensor& weights, const Tensor& dy) const {
     const auto& kernel = kernels::active().dense;
     Gradients result;
-    if (!packed.empty()) result.input = Tensor({extents_.images, extents_.inputs});
-    if (!x.empty()) result.kernel = Tensor({extents_.inputs, extents_.outputs});
+    if (!weights.empty()) result.input = Tensor({extents_.images, extents_.inputs});
+    if (!x.empty()) result.weights = Tensor({extents_.inputs, extents_.outputs});
     const Rows rows(x, extents_.inputs);
     const std::int64_t read_floats = gradient_tile_images * gradient_tile_inputs;
-    Tensor scratch({thread_count(), x.empty() ? 1 : read_floats + chunk_floats()});
+    Tensor scratch({thread_count(), chunk_floats() + read_floats});
     parallel_for(chunks_.number(), [&](std::int64_t i) {
       const ChunkRange chunk = chunks_[i];
-      if (!packed.empty()) {
+      float* const turned = scratch.data() + worker_slot() * scratch.shape()[1];
+      float* const read = turned + chunk_floats();
+      if (!weights.empty()) {
+        turn_over(weights, chunk, turned);
         kernel.input_gradient(shape({0, extents_.images}, chunk, extents_.inputs), dy.data(),
-                              packed.data() + i * chunk_floats(),
-                              result.input.data() + chunk.begin);
+                              turned, result.input.data() + chunk.begin);
       }
       if (x.empty()) return;
-      float* const read = scratch.data() + worker_slot() * scratch.shape()[1];
-      float* const turned = read + read_floats;
       for_tiles(chunk, gradient_tile_inputs, gradient_tile_images,
                 [&](ChunkRange inputs, ChunkRange images) {
                   const Rows::Tile tile = rows.read(images, inputs, read);
@@ -158,13 +148,20 @@ class SkinnyDense {
                                          images.begin == 0, turned + inputs.begin - chunk.begin);
                 });
       kernel.transpose(turned, extents_.outputs, chunk.size(), stride_,
-                       result.kernel.data() + chunk.begin * extents_.outputs, extents_.outputs);
+                       result.weights.data() + chunk.begin * extents_.outputs, extents_.outputs);
     });
     return result;
   }
 
  private:
   std::int64_t chunk_floats() const { return extents_.outputs * stride_; }
+  void turn_over(const Tensor& weights, ChunkRange chunk, float* to) const {
+    kernels::active().dense.transpose(weights.data() + chunk.begin * extents_.outputs, chunk.size(),
+                                      extents_.outputs, extents_.outputs, to, stride_);
+    for (std::int64_t f = 0; f < extents_.outputs; ++f) {
+      std::fill(to + f * stride_ + chunk.size(), to + (f + 1) * stride_, 0.0f);
+    }
+  }
   kernels::DenseShape shape(ChunkRange images, ChunkRange inputs, std::int64_t x_stride) const {
     return {.images = images.size(),
             .inputs = inputs.size(),
@@ -248,19 +245,17 @@ Variable skinny_dense(const Extents& e, const Variable& x, const Variable& kerne
   const SkinnyDense product(e);
   const Tensor bias_value = bias.defined() ? bias.value() : Tensor();
   Tensor y = integer_product(e, x.value(), kernel.value(), bias_value);
-  Tensor packed;
-  if (y.empty() || wanted.input) packed = product.pack(kernel.value());
   if (y.empty()) {
     count_products(e, 1);
-    y = product.forward(x.value(), packed, bias_value);
+    y = product.forward(x.value(), kernel.value(), bias_value);
   }
   return Variable::from_op("dense", std::move(y), std::move(inputs),
                            [e, product, wanted, x_value = wanted.kernel ? x.value() : Tensor(),
-                            packed = wanted.input ? packed : Tensor()](Tensor dy) {
+                            weights = wanted.input ? kernel.value() : Tensor()](Tensor dy) {
                              count_products(e, wanted.input + wanted.kernel);
-                             auto [input, kernel_gradient] = product.gradients(x_value, packed, dy);
-                             return std::vector<Tensor>{std::move(input),
-                                                        std::move(kernel_gradient),
+                             auto all = product.gradients(x_value, weights, dy);
+                             return std::vector<Tensor>{std::move(all.input),
+                                                        std::move(all.weights),
                                                         wanted.bias ? column_sums(dy) : Tensor()};
                            });
 }

@@ -82,7 +82,8 @@ class Report:
                               targets.MEMORY.get(network) if peer == "tensorflow" else None,
                               at_least=False) for peer in self.others]
             rows.append([network, MODES[mode], *self.cells("peak_mb", network, mode), *shares])
-        return table("Peak memory of training, MB, and perch's share of the peers':",
+        return table("Peak memory of training, MB" +
+                     (", and perch's share of the peers':" if self.others else ":"),
                      ["network", "mode", *map(PEERS.get, self.peers),
                       *(f"of {PEERS[peer]}" for peer in self.others)], rows)
 
@@ -136,9 +137,10 @@ class Report:
         meta = self.meta
         sizes = ", ".join(f"{name} {size['batch_size']} of {size['images']:,}"
                           for name, size in meta["networks"].items())
-        intro = (f"`{meta['command']}` on {meta['date']}: {meta['cpu']}; {meta['threads']} threads. "
-                 f"Medians of {meta['rounds']} rounds\nin turns; Adam 0.001, {meta['epochs']} epochs, "
-                 f"no augmentation; batch size and images: {sizes}.\n")
+        rounds = f"medians of {meta['rounds']} rounds" if meta["rounds"] > 1 else "one round"
+        intro = (f"`{meta['command']}`\non {meta['date']}: {meta['cpu']}; {meta['threads']} threads, "
+                 f"{rounds}.\nAdam 0.001, {meta['epochs']} epochs, no augmentation; "
+                 f"batch size and images: {sizes}.\n")
         parts = [intro]
         if self.others:
             parts.append(self.speed("Training, images/s (median of the epochs after the first):",
@@ -150,11 +152,16 @@ class Report:
             parts.append(self.losses())
         return "\n".join([*parts, *filter(None, [self.own()])])
 
+    def too_short(self):
+        """Networks trained on fewer images than a full comparison's, whose losses say little."""
+        return [name for name, size in self.meta["networks"].items()
+                if size["images"] < targets.NETWORKS[name]["images"]]
+
     def disagreements(self):
         """A line for each loss of perch too far from a peer's."""
         return [f"{network} {MODES[mode]}: loss {share:+.1%} from {PEERS[peer]}'s, more than "
                 f"{targets.LOSS_TOLERANCE[network]:.0%}"
-                for network, mode in self.rows
+                for network, mode in self.rows if network not in self.too_short()
                 for peer, share in self.deviations(network, mode).items()
                 if abs(share) > targets.LOSS_TOLERANCE[network]]
 

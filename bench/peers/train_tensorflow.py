@@ -22,7 +22,8 @@ class FirstStep(keras.callbacks.Callback):
 
 
 images, labels = data.load(args.data)
-images = images.astype("float32") / 255
+images = images.astype("float32")
+images /= 255
 model = models_tensorflow.make(args.network, args.mode)
 model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
               optimizer=keras.optimizers.Adam(0.001), metrics=["sparse_categorical_accuracy"])

@@ -100,7 +100,8 @@ class Report:
             apart = self.deviations(network, mode)
             rows.append([network, MODES[mode],
                          *("-" if value is None else f"{value:.3f}" for value in values),
-                         *(f"{apart[peer]:+.1%}" if peer in apart else "-" for peer in self.others)])
+                         *(f"{apart[peer]:+.1%}" if peer in apart else "-"
+                           for peer in self.others)])
         return table(f"Training loss, mean of epoch {self.meta['epochs']}:",
                      ["network", "mode", *map(PEERS.get, self.peers),
                       *(f"from {PEERS[peer]}" for peer in self.others)], rows)
@@ -129,7 +130,8 @@ class Report:
                     for key in ("training", "inference"))
                 if training:
                     rows.append([network, f"QAT, {label}",
-                                 against(training, targets.OWN.get(name)), against(inference, None)])
+                                 against(training, targets.OWN.get(name)),
+                                 against(inference, None)])
         return table("perch beside itself, ratios of speed unless said otherwise:",
                      ["network", "", "training", "inference"], rows) if rows else None
 
@@ -138,8 +140,8 @@ class Report:
         sizes = ", ".join(f"{name} {size['batch_size']} of {size['images']:,}"
                           for name, size in meta["networks"].items())
         rounds = f"medians of {meta['rounds']} rounds" if meta["rounds"] > 1 else "one round"
-        intro = (f"`{meta['command']}`\non {meta['date']}: {meta['cpu']}; {meta['threads']} threads, "
-                 f"{rounds}.\nAdam 0.001, {meta['epochs']} epochs, no augmentation; "
+        intro = (f"`{meta['command']}`\non {meta['date']}: {meta['cpu']}; {meta['threads']} "
+                 f"threads, {rounds}.\nAdam 0.001, {meta['epochs']} epochs, no augmentation; "
                  f"batch size and images: {sizes}.\n")
         parts = [intro]
         if self.others:

@@ -162,10 +162,10 @@ class Report:
     def disagreements(self):
         """A line for each loss of perch too far from a peer's."""
         return [f"{network} {MODES[mode]}: loss {share:+.1%} from {PEERS[peer]}'s, more than "
-                f"{targets.LOSS_TOLERANCE[network]:.0%}"
+                f"{targets.LOSS_TOLERANCE[mode]:.0%}"
                 for network, mode in self.rows if network not in self.too_short()
                 for peer, share in self.deviations(network, mode).items()
-                if abs(share) > targets.LOSS_TOLERANCE[network]]
+                if abs(share) > targets.LOSS_TOLERANCE[mode]]
 
 
 def write(page, text):

@@ -27,5 +27,9 @@ MEMORY = {"resnet20": 0.5}  # perch's peak over TensorFlow's, at most
 QAT_OVER_FLOAT = 1.10  # a step's time, at most
 OWN = {"threads": 1.85, "avx2": 0.60}  # images/s in training, at least
 
-# Largest relative deviation of perch's loss in the last epoch from a peer's.
-LOSS_TOLERANCE = {"temp_net": 0.1, "dsc_net": 0.1, "resnet20": 0.1}
+# Largest relative deviation of perch's loss in the last epoch from a peer's, at full size. Float
+# networks are the same in all: seen -1 to +4 % of TensorFlow, one to three seeds. Quantized they are
+# not: perch rounds what a convolution puts out, before BatchNorm, tfmot's quantize_model and
+# PyTorch what follows the ReLU. That costs perch 7 % of dsc_net's loss (none with 16-bit
+# activations, all of it with 16-bit weights); seen 0 to +9 %.
+LOSS_TOLERANCE = {"float": 0.05, "qat": 0.12}

@@ -6,7 +6,6 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <perch/core/check.h>
 #include <perch/io/keras.h>
@@ -20,6 +19,7 @@
 #include "model_file.h"
 #include "model_name.h"
 #include "optimizer_flags.h"
+#include "process.h"
 #include "profile_report.h"
 #include "quantize_flags.h"
 
@@ -41,12 +41,15 @@ struct TrainFlags {
   ComputeFlags compute;
 };
 
+Json or_null(std::optional<double> value) {
+  return value ? Json(*value) : Json();
+}
+
 /// Puts each epoch on stdout as it ends.
 class EpochEvents final : public Callback {
  public:
   explicit EpochEvents(Output& output) : output_(output) {}
   void on_epoch_end(Trainer&, const EpochResult& result) override {
-    const auto or_null = [](std::optional<double> value) { return value ? Json(*value) : Json(); };
     output_.event({{"event", "epoch"},
                    {"epoch", result.epoch},
                    {"loss", result.loss},
@@ -61,11 +64,20 @@ class EpochEvents final : public Callback {
   Output& output_;
 };
 
-double peak_rss_mb() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / 1024.0;
-}
+/// Notes when the first training step was done.
+class FirstStep final : public Callback {
+ public:
+  void on_batch_end(Trainer&, const BatchResult&) override {
+    if (pending_) seconds_ = seconds_since_start();
+    pending_ = false;
+  }
+  /// Since the process was started.
+  std::optional<double> seconds() const { return seconds_; }
+
+ private:
+  bool pending_ = true;
+  std::optional<double> seconds_;
+};
 
 std::unique_ptr<Model> make_network(const TrainFlags& flags, const Shape& image_shape) {
   auto model = make_model(flags.model, {.width = flags.width, .image = image_shape});
@@ -83,13 +95,14 @@ std::unique_ptr<Model> make_network(const TrainFlags& flags, const Shape& image_
 }
 
 void report(const fs::path& file, const std::optional<Evaluation>& test, const History& history,
-            double seconds, Output& output) {
+            std::optional<double> first_step_seconds, double seconds, Output& output) {
   Json event = {{"event", "result"}, {"model", file.string()}, {"name", file.stem().string()}};
   if (test) {
     event["test_loss"] = test->loss;
     event["test_accuracy"] = test->accuracy;
   }
   event["seconds"] = seconds;
+  event["first_step_seconds"] = or_null(first_step_seconds);
   event["peak_rss_mb"] = peak_rss_mb();
   output.event(event);
 
@@ -143,13 +156,14 @@ void train(const TrainFlags& flags, Output& output) {
   // The ready models end in a softmax.
   Trainer trainer(*model, std::move(optimizer),
                   sparse_categorical_crossentropy({.from_logits = false}));
+  const auto first_step = std::make_shared<FirstStep>();
   FitOptions fit{.epochs = flags.epochs,
                  .batch_size = flags.batch_size,
                  .validation_split = flags.validation_split,
                  .seed = static_cast<std::uint64_t>(flags.seed),
                  .schedule = flags.optimizer.schedule(),
                  .clip_norm = flags.optimizer.clip_norm(),
-                 .callbacks = {std::make_shared<EpochEvents>(output)}};
+                 .callbacks = {first_step, std::make_shared<EpochEvents>(output)}};
   if (flags.augment) fit.augmentation = {.crop_padding = 4, .flip = true};
   if (!flags.quiet) fit.callbacks.push_back(progress_bar());
   flags.compute.apply(trainer);
@@ -165,7 +179,7 @@ void train(const TrainFlags& flags, Output& output) {
   if (profiler) {
     report_profile(*profiler, trainer.optimizer().iterations(), trace_of(file), output);
   }
-  report(file, test, history, seconds.count(), output);
+  report(file, test, history, first_step->seconds(), seconds.count(), output);
 }
 
 }  // namespace

@@ -1,68 +1,43 @@
-"""temp_net as the original script trains it: tf.keras + tfmot, model.fit."""
-import argparse
-import json
+"""One network in tf.keras + tfmot: model.fit, then inference of the quantized model."""
 import time
 
 import data
 
-parser = argparse.ArgumentParser()
-parser.add_argument("--data", required=True)
-parser.add_argument("--epochs", type=int, default=2)
-parser.add_argument("--threads", type=int, default=2)
-parser.add_argument("--float", action="store_true")
-args = parser.parse_args()
+args = data.arguments()
 
 import tensorflow as tf
-import tensorflow_model_optimization as tfmot
 from tensorflow import keras
+
+import models_tensorflow
 
 tf.config.threading.set_intra_op_parallelism_threads(args.threads)
 tf.config.threading.set_inter_op_parallelism_threads(args.threads)
-quantization = tfmot.quantization.keras
+keras.utils.set_random_seed(args.seed)
 
 
-class ConvQuantizer(quantization.QuantizeConfig):
-    def get_weights_and_quantizers(self, layer):
-        return [(layer.kernel, quantization.quantizers.AllValuesQuantizer(
-            num_bits=8, symmetric=False, narrow_range=False, per_axis=False))]
-
-    def get_activations_and_quantizers(self, layer):
-        return [(layer.activation, quantization.quantizers.MovingAverageQuantizer(
-            num_bits=8, symmetric=False, narrow_range=False, per_axis=False))]
-
-    def set_quantize_weights(self, layer, weights):
-        layer.kernel = weights[0]
-
-    def set_quantize_activations(self, layer, activations):
-        layer.activation = activations[0]
-
-    def get_output_quantizers(self, layer):
-        return []
-
-    def get_config(self):
-        return {}
+class FirstStep(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == 0:
+            data.event("first_step", seconds=data.seconds_since_start())
 
 
 images, labels = data.load(args.data)
-images = images.astype("float32") / 255
-model = keras.Sequential([
-    keras.layers.Conv2D(32, (3, 3), padding="same", input_shape=(32, 32, 3)),
-    keras.layers.BatchNormalization(),
-    keras.layers.Activation("relu"),
-    keras.layers.Flatten(),
-    keras.layers.Dense(10, activation="softmax"),
-])
-if not args.float:
-    annotated = keras.models.clone_model(model, clone_function=lambda layer: (
-        quantization.quantize_annotate_layer(layer, quantize_config=ConvQuantizer())
-        if isinstance(layer, keras.layers.Conv2D) else layer))
-    with quantization.quantize_scope({"ConvQuantizer": ConvQuantizer}):
-        model = quantization.quantize_apply(annotated)
-model.compile(loss=keras.losses.SparseCategoricalCrossentropy(), optimizer=keras.optimizers.Adam(0.001),
-              metrics=["sparse_categorical_accuracy"])
+images = images.astype("float32")
+images /= 255
+model = models_tensorflow.make(args.network, args.mode)
+model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+              optimizer=keras.optimizers.Adam(0.001), metrics=["sparse_categorical_accuracy"])
 for epoch in range(args.epochs):
     start = time.monotonic()
-    history = model.fit(images, labels, batch_size=64, epochs=1, verbose=0)
+    history = model.fit(images, labels, batch_size=args.batch_size, epochs=1, verbose=0,
+                        callbacks=[FirstStep()] if epoch == 0 else [])
     seconds = time.monotonic() - start
-    print(json.dumps({"event": "epoch", "epoch": epoch, "loss": history.history["loss"][0],
-                      "images_per_second": len(images) / seconds}), flush=True)
+    data.event("epoch", loss=history.history["loss"][0], images_per_second=len(images) / seconds)
+data.event("trained", peak_mb=data.peak_mb())
+
+if args.mode == "qat":
+    # Faster than model.predict, which makes a data set first.
+    forward = tf.function(lambda batch: model(batch, training=False))
+    rate = data.inference_rate(
+        lambda first, last: forward(tf.constant(images[first:last])).numpy(), len(images))
+    data.event("inference", images_per_second=rate)

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 
 #include <catch2/catch.hpp>
@@ -82,7 +83,9 @@ TEST_CASE("train's defaults are 8-bit AllValues per channel, and none is float")
 TEST_CASE("train reports every epoch and a last result as JSON lines") {
   const TestFolder folder;
   const std::string data = write_data(folder), save = folder / "models";
+  const auto start = std::chrono::steady_clock::now();
   const auto lines = events({"train", "temp_net", "--data", data, "--save", save, "--epochs", "2"});
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   REQUIRE(lines.size() == 3);
   for (std::size_t i = 0; i < 2; ++i) {
     CHECK(keys(lines[i]) == Arguments{"event", "epoch", "loss", "accuracy", "val_loss",
@@ -93,14 +96,18 @@ TEST_CASE("train reports every epoch and a last result as JSON lines") {
     CHECK(lines[i].at("images_per_second") > 0.0);
   }
   CHECK(keys(lines[2]) == Arguments{"event", "model", "name", "test_loss", "test_accuracy",
-                                    "seconds", "peak_rss_mb"});
+                                    "seconds", "first_step_seconds", "peak_rss_mb"});
   CHECK(lines[2].at("peak_rss_mb") > 1.0);
+  // The kernel counts the start in ticks of 10 ms, rounded down.
+  CHECK(lines[2].at("first_step_seconds") > 0.0);
+  CHECK(lines[2].at("first_step_seconds") < elapsed.count() + 0.02);
 
   fs::remove(fs::path(data) / "test_batch.bin");
   const auto without = events(
       {"train", "temp_net", "--data", data, "--save", save, "--validation-split", "0", "--quiet"});
   CHECK(without[0].at("val_loss").is_null());
-  CHECK(keys(without[1]) == Arguments{"event", "model", "name", "seconds", "peak_rss_mb"});
+  CHECK(keys(without[1]) ==
+        Arguments{"event", "model", "name", "seconds", "first_step_seconds", "peak_rss_mb"});
 }
 
 TEST_CASE("stdout holds results only and --quiet keeps stderr empty") {

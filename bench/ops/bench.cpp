@@ -69,7 +69,7 @@ void report(benchmark::State& state, const Work& work, double seconds) {
   const double rate =
       (products ? work.flops : work.bytes) * static_cast<double>(state.iterations()) / seconds;
   const double most = (products ? peak().flops : peak().bytes) * thread_count();
-  state.counters[products ? "GFLOP/s" : "GB/s"] = rate / 1e9;
+  state.counters[!products ? "GB/s" : work.integer ? "Gop/s" : "GFLOP/s"] = rate / 1e9;
   state.counters["share_of_peak"] = rate / most;
 }
 

@@ -15,6 +15,7 @@ namespace perch::bench {
 struct Work {
   double flops = 0.0;  ///< a multiplication and an addition are two
   double bytes = 0.0;
+  bool integer = false;  ///< of the products
 };
 
 struct Timed {

@@ -39,7 +39,7 @@ Benchmark make(const ConvLayer& layer) {
                    kernel = quantized(layer.kernel_shape(), "kernel")] {
     return layer.convolve(x, kernel);
   };
-  return {.work = {.flops = layer.flops()},
+  return {.work = {.flops = layer.flops(), .integer = true},
           .perch = in_mode(IntegerForward::on, op),
           .baseline = in_mode(IntegerForward::off, op)};
 }

@@ -1,7 +1,8 @@
 // Ten training steps of a ready network on one thread, for a tool that counts instructions:
-//   perch_bench_steps MODEL float|qat BATCH
+//   perch_bench_steps MODEL float|qat BATCH [WIDTH]
 // One step before them fills the free lists and loads OpenBLAS. Prints what it ran on as JSON.
 #include <iostream>
+#include <optional>
 #include <span>
 
 #include <nlohmann/json.hpp>
@@ -46,9 +47,10 @@ extern "C" [[gnu::noinline]] void perch_counted_steps(Trainer& trainer,
 
 namespace {
 
-void run(const std::string& name, const std::string& kind, std::int64_t batch_size) {
+void run(const std::string& name, const std::string& kind, std::int64_t batch_size,
+         std::optional<float> width) {
   set_thread_count(1);
-  const std::unique_ptr<Model> model = make_model(name);
+  const std::unique_ptr<Model> model = make_model(name, {.width = width});
   model->build({32, 32, 3}, {.seed = 1});
   if (kind == "qat") quantize(*model);
   Trainer trainer(*model, Adam(), sparse_categorical_crossentropy({.from_logits = false}));
@@ -66,13 +68,14 @@ void run(const std::string& name, const std::string& kind, std::int64_t batch_si
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::string kind = argc == 4 ? argv[2] : "";
+  const std::string kind = argc == 4 || argc == 5 ? argv[2] : "";
   if (kind != "float" && kind != "qat") {
-    std::cerr << "usage: perch_bench_steps MODEL float|qat BATCH\n";
+    std::cerr << "usage: perch_bench_steps MODEL float|qat BATCH [WIDTH]\n";
     return 2;
   }
   try {
-    run(argv[1], kind, std::stoll(argv[3]));
+    run(argv[1], kind, std::stoll(argv[3]),
+        argc == 5 ? std::optional(std::stof(argv[4])) : std::nullopt);
   } catch (const std::exception& error) {
     std::cerr << "perch_bench_steps: " << error.what() << '\n';
     return 1;

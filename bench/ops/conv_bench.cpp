@@ -1,73 +1,82 @@
-// Convolutions of the example networks: forward, weight gradient, data gradient; GFLOP/s.
-#include <benchmark/benchmark.h>
+// Convolutions of the example networks, batch 64: forward, weight gradient, data gradient.
+#include <fmt/format.h>
 
 #include <perch/core/ops/conv.h>
-#include <perch/core/parallel.h>
 
+#include "baseline.h"
+#include "bench.h"
+#include "conv_layers.h"
+
+namespace perch::bench {
 namespace {
-
-using namespace perch;
-
-struct Layer {
-  std::int64_t size, channels, kernel, filters, stride;
-  bool depthwise;
-};
-
-constexpr Layer temp_net{32, 3, 3, 32, 1, false};
-constexpr Layer pointwise{16, 16, 1, 32, 1, false};
-constexpr Layer depthwise{16, 16, 3, 1, 1, true};
-constexpr Layer square_16{32, 16, 3, 16, 1, false};
-constexpr Layer square_64{8, 64, 3, 64, 1, false};
-constexpr Layer square_256{8, 256, 3, 256, 1, false};
-constexpr Layer strided{32, 16, 3, 32, 2, false};
 
 enum class Pass { forward, kernel, input };
 
-void run(benchmark::State& state, const Layer& layer, Pass pass) {
-  constexpr std::int64_t batch = 64;
-  set_thread_count(static_cast<int>(state.range(0)));
-  Variable x(Tensor::full({batch, layer.size, layer.size, layer.channels}, 0.5f),
-             pass == Pass::input);
-  Variable kernel(Tensor::full({layer.kernel, layer.kernel, layer.channels, layer.filters}, 0.25f),
-                  pass == Pass::kernel);
-  const Conv2DOptions options{.stride = layer.stride, .padding = Padding::same};
-  const auto op = [&] {
-    return layer.depthwise ? depthwise_conv2d(x, kernel, {}, options)
-                           : conv2d(x, kernel, {}, options);
-  };
-  const Tensor seed = Tensor::full(op().shape(), 1.0f);
-  for (auto _ : state) {
-    if (pass == Pass::forward) {
-      benchmark::DoNotOptimize(op().value().data());
-      continue;
-    }
-    state.PauseTiming();
-    const Variable y = op();
-    state.ResumeTiming();
-    y.backward(seed);
-    x.take_grad();
-    kernel.take_grad();
+const std::vector<ConvLayer> layers{
+    {.name = "temp_net", .size = 32, .channels = 3, .kernel = 3, .filters = 32},
+    {.name = "resnet20 stem", .size = 32, .channels = 3, .kernel = 3, .filters = 16},
+    {.name = "resnet20", .size = 32, .channels = 16, .kernel = 3, .filters = 16},
+    {.name = "resnet20", .size = 16, .channels = 32, .kernel = 3, .filters = 32},
+    {.name = "resnet20", .size = 8, .channels = 64, .kernel = 3, .filters = 64},
+    // As many products as the three before, but Winograd's way does not serve them.
+    {.name = "direct", .size = 32, .channels = 16, .kernel = 3, .filters = 16, .dilation = 2},
+    {.name = "direct", .size = 16, .channels = 32, .kernel = 3, .filters = 32, .dilation = 2},
+    {.name = "direct", .size = 8, .channels = 64, .kernel = 3, .filters = 64, .dilation = 2},
+    {.name = "resnet20", .size = 32, .channels = 16, .kernel = 3, .filters = 32, .stride = 2},
+    {.name = "resnet20", .size = 16, .channels = 32, .kernel = 3, .filters = 64, .stride = 2},
+    {.name = "ds_net stem", .size = 32, .channels = 3, .kernel = 3, .filters = 16, .stride = 2},
+    {.name = "ds_net", .size = 16, .channels = 16, .kernel = 1, .filters = 32},
+    {.name = "dsc_net", .size = 32, .channels = 32, .kernel = 1, .filters = 64},
+    {.name = "dsc_net", .size = 16, .channels = 64, .kernel = 1, .filters = 128},
+    {.name = "dsc_net", .size = 8, .channels = 256, .kernel = 1, .filters = 256},
+    {.name = "dsc_net", .size = 32, .channels = 32, .kernel = 3},
+    {.name = "dsc_net", .size = 32, .channels = 64, .kernel = 3, .stride = 2},
+    {.name = "dsc_net", .size = 8, .channels = 256, .kernel = 3},
+    {.name = "", .size = 32, .channels = 32, .kernel = 5},
+    {.name = "", .size = 32, .channels = 64, .kernel = 5, .stride = 2},
+};
+
+template <class Baseline>
+Timed baseline_of(const Baseline& baseline, Pass pass, const Tensor& x, const Tensor& kernel,
+                  const Tensor& dy) {
+  switch (pass) {
+    case Pass::forward:
+      return {.run = [=] { return baseline.forward(x, kernel); }};
+    case Pass::kernel:
+      return {.run = [=] { return baseline.kernel_gradient(x, dy); }};
+    case Pass::input:
+      break;
   }
-  const double products = static_cast<double>(seed.size()) *
-                          static_cast<double>(layer.kernel * layer.kernel) *
-                          static_cast<double>(layer.depthwise ? 1 : layer.channels);
-  state.counters["GFLOP/s"] = benchmark::Counter(
-      2e-9 * products * static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
+  return {.run = [=] { return baseline.input_gradient(kernel, dy); }};
 }
 
-#define PERCH_CONV_PASS(layer, pass) \
-  BENCHMARK_CAPTURE(run, layer##_##pass, layer, Pass::pass)->Arg(1)->Arg(2)->UseRealTime()
-#define PERCH_CONV_BENCH(layer)    \
-  PERCH_CONV_PASS(layer, forward); \
-  PERCH_CONV_PASS(layer, kernel);  \
-  PERCH_CONV_PASS(layer, input)
-
-PERCH_CONV_BENCH(temp_net);
-PERCH_CONV_BENCH(pointwise);
-PERCH_CONV_BENCH(depthwise);
-PERCH_CONV_BENCH(square_16);
-PERCH_CONV_BENCH(square_64);
-PERCH_CONV_BENCH(square_256);
-PERCH_CONV_BENCH(strided);
+Benchmark make(const ConvLayer& layer, Pass pass) {
+  const Variable x(random_tensor(layer.input_shape(), "x"), pass == Pass::input);
+  const Variable kernel(random_tensor(layer.kernel_shape(), "kernel"), pass == Pass::kernel);
+  const auto op = [=] { return layer.convolve(x, kernel); };
+  const WindowGeometry geometry = layer.geometry();
+  const Tensor dy = random_tensor(layer.output_shape(), "upstream");
+  return {.work = {.flops = layer.flops()},
+          .perch = pass == Pass::forward ? forward(op)
+                                         : backward(op, {pass == Pass::kernel ? kernel : x}),
+          .baseline = layer.depthwise() ? baseline_of(LoopDepthwise{geometry}, pass, x.value(),
+                                                      kernel.value(), dy)
+                                        : baseline_of(Im2colConv{geometry, layer.filters}, pass,
+                                                      x.value(), kernel.value(), dy)};
+}
 
 }  // namespace
+
+void add_convolutions() {
+  for (const ConvLayer& layer : layers) {
+    const auto pass = [&](const char* name, Pass which) {
+      add(fmt::format("{}, {}", layer.title(), name), Beside::baseline,
+          [=] { return make(layer, which); });
+    };
+    pass("forward", Pass::forward);
+    pass("weight gradient", Pass::kernel);
+    if (layer.channels > 3) pass("data gradient", Pass::input);
+  }
+}
+
+}  // namespace perch::bench

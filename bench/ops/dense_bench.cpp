@@ -1,45 +1,62 @@
-// Dense products: forward, weight gradient, data gradient; GFLOP/s.
-#include <benchmark/benchmark.h>
+// Dense products, batch 64: forward, weight gradient, data gradient.
+#include <fmt/format.h>
 
 #include <perch/core/ops/dense.h>
-#include <perch/core/parallel.h>
 
+#include "baseline.h"
+#include "bench.h"
+
+namespace perch::bench {
 namespace {
 
-using namespace perch;
+struct Layer {
+  std::int64_t inputs, outputs;
+  const char* name;
+};
 
-enum class Pass { forward, kernel, input };
+const std::vector<Layer> layers{
+    {32768, 10, "temp_net"}, {256, 10, "dsc_net"}, {2048, 256, "large"}};
 
-void run(benchmark::State& state, Pass pass) {
-  constexpr std::int64_t batch = 64;
-  set_thread_count(static_cast<int>(state.range(2)));
-  Variable x(Tensor::full({batch, state.range(0)}, 0.5f), pass == Pass::input);
-  Variable kernel(Tensor::full({state.range(0), state.range(1)}, 0.25f), pass == Pass::kernel);
-  const Tensor seed = Tensor::full({batch, state.range(1)}, 1.0f);
-  for (auto _ : state) {
-    if (pass == Pass::forward) {
-      benchmark::DoNotOptimize(dense(x, kernel, {}).value().data());
-      continue;
-    }
-    state.PauseTiming();
-    const Variable y = dense(x, kernel, {});
-    state.ResumeTiming();
-    y.backward(seed);
-    x.take_grad();
-    kernel.take_grad();
+struct Setting {
+  BlasDense baseline;
+  Variable x, kernel;
+  Tensor dy;
+
+  explicit Setting(const Layer& layer)
+      : baseline{64, layer.inputs, layer.outputs},
+        x(random_tensor({64, layer.inputs}, "x"), true),
+        kernel(random_tensor({layer.inputs, layer.outputs}, "kernel"), true),
+        dy(random_tensor({64, layer.outputs}, "upstream")) {}
+  Work work() const {
+    return {.flops = 2.0 * static_cast<double>(baseline.images * baseline.inputs) *
+                     static_cast<double>(baseline.outputs)};
   }
-  const auto products = static_cast<double>(batch * state.range(0) * state.range(1));
-  state.counters["GFLOP/s"] = benchmark::Counter(
-      2e-9 * products * static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
-}
-
-void sizes(benchmark::internal::Benchmark* bench) {
-  for (const int threads : {1, 2}) bench->Args({32768, 10, threads})->Args({2048, 256, threads});
-  bench->ArgNames({"inputs", "outputs", "threads"})->UseRealTime();
-}
-
-BENCHMARK_CAPTURE(run, forward, Pass::forward)->Apply(sizes);
-BENCHMARK_CAPTURE(run, kernel, Pass::kernel)->Apply(sizes);
-BENCHMARK_CAPTURE(run, input, Pass::input)->Apply(sizes);
+};
 
 }  // namespace
+
+void add_dense() {
+  for (const Layer& layer : layers) {
+    const auto pass = [&](const char* name, auto make) {
+      add(fmt::format("dense {} to {} ({}), {}", layer.inputs, layer.outputs, layer.name, name),
+          Beside::baseline, [=] { return make(Setting(layer)); });
+    };
+    pass("forward", [](const Setting& s) -> Benchmark {
+      return {s.work(),
+              forward([s] { return dense(s.x.detach(), s.kernel.detach(), {}); }),
+              {.run = [s] { return s.baseline.forward(s.x.value(), s.kernel.value()); }}};
+    });
+    pass("weight gradient", [](const Setting& s) -> Benchmark {
+      return {s.work(),
+              backward([s] { return dense(s.x.detach(), s.kernel, {}); }, {s.kernel}),
+              {.run = [s] { return s.baseline.kernel_gradient(s.x.value(), s.dy); }}};
+    });
+    pass("data gradient", [](const Setting& s) -> Benchmark {
+      return {s.work(),
+              backward([s] { return dense(s.x, s.kernel.detach(), {}); }, {s.x}),
+              {.run = [s] { return s.baseline.input_gradient(s.kernel.value(), s.dy); }}};
+    });
+  }
+}
+
+}  // namespace perch::bench

@@ -1,74 +1,54 @@
-// Fake quantization and range tracking at the size of temp_net's activation; bytes read and
-// written.
-#include <benchmark/benchmark.h>
+// Fake quantization and range tracking over temp_net's activations and its kernel-like neighbours,
+// one range for all or one per channel of the last axis.
+#include <fmt/format.h>
 
 #include <perch/core/ops/fake_quant.h>
-#include <perch/core/random.h>
 
+#include "bench.h"
+
+namespace perch::bench {
 namespace {
 
-using namespace perch;
+const Shape shape{64, 32, 32, 32};
 
-const Shape activation{64, 32, 32, 32};
+struct Setting {
+  std::vector<int> axes;
+  Variable x, min, max;
 
-Tensor values() {
-  Tensor x(activation);
-  Random(1, "values").fill_uniform(x.values());
-  return x;
-}
-
-// Argument: 0 per tensor, 1 per channel of the last axis.
-std::vector<int> axes_of(const benchmark::State& state) {
-  return state.range(0) == 0 ? std::vector<int>{} : std::vector<int>{3};
-}
-
-Tensor filled(const std::vector<int>& axes, float value) {
-  return Tensor::full(axes.empty() ? Shape{} : Shape{activation[3]}, value);
-}
-
-void count_bytes(benchmark::State& state, std::int64_t passes) {
-  state.SetBytesProcessed(state.iterations() * passes * activation.size() *
-                          static_cast<std::int64_t>(sizeof(float)));
-}
-
-void range(benchmark::State& state) {
-  const Tensor x = values();
-  const auto axes = axes_of(state);
-  for (auto _ : state) benchmark::DoNotOptimize(range_of(x, axes));
-  count_bytes(state, 1);
-}
-
-void forward(benchmark::State& state) {
-  const Variable x(values());
-  const auto axes = axes_of(state);
-  const Variable min(filled(axes, 0.1f)), max(filled(axes, 0.9f));
-  for (auto _ : state) benchmark::DoNotOptimize(fake_quant(x, min, max, {.axes = axes}));
-  count_bytes(state, 2);
-}
-
-// Argument 1: 1 with the gradients of the range.
-void backward(benchmark::State& state) {
-  const Variable x(values(), true);
-  const auto axes = axes_of(state);
-  const bool learned = state.range(1) != 0;
-  const Variable min(filled(axes, 0.1f), learned), max(filled(axes, 0.9f), learned);
-  for (auto _ : state) {
-    state.PauseTiming();
-    const Variable y = fake_quant(x, min, max, {.axes = axes});
-    Tensor dy = values();
-    state.ResumeTiming();
-    y.backward(std::move(dy));
-    state.PauseTiming();
-    Variable(x).clear_grad();
-    Variable(min).clear_grad();
-    Variable(max).clear_grad();
-    state.ResumeTiming();
-  }
-  count_bytes(state, 3);
-}
-
-BENCHMARK(range)->Arg(0)->Arg(1)->UseRealTime()->Unit(benchmark::kMicrosecond);
-BENCHMARK(forward)->Arg(0)->Arg(1)->UseRealTime()->Unit(benchmark::kMicrosecond);
-BENCHMARK(backward)->ArgsProduct({{0, 1}, {0, 1}})->UseRealTime()->Unit(benchmark::kMicrosecond);
+  Setting(bool per_channel, bool learned)
+      : axes(per_channel ? std::vector{3} : std::vector<int>{}),
+        x(random_tensor(shape, "x"), true),
+        min(Tensor::full(range_shape(), -0.4f), learned),
+        max(Tensor::full(range_shape(), 0.4f), learned) {}
+  Shape range_shape() const { return axes.empty() ? Shape{} : Shape{shape[3]}; }
+  Variable operator()() const { return fake_quant(x, min, max, {.axes = axes}); }
+};
 
 }  // namespace
+
+void add_quantizers() {
+  for (const bool per_channel : {false, true}) {
+    const auto one = [&](const char* op, const char* pass, auto make) {
+      add(fmt::format("{} {}, per {}{}", op, shape.to_string(), per_channel ? "channel" : "tensor",
+                      pass),
+          Beside::nothing, [=] { return make(per_channel); });
+    };
+    one("range", "", [](bool channel) -> Benchmark {
+      return {moved(shape.size()),
+              {.run = [s = Setting(channel, false)] { return range_of(s.x.value(), s.axes).min; }}};
+    });
+    one("fake_quant", ", forward", [](bool channel) -> Benchmark {
+      return {moved(2 * shape.size()), forward(Setting(channel, false))};
+    });
+    one("fake_quant", ", backward", [](bool channel) -> Benchmark {
+      const Setting s(channel, false);
+      return {moved(3 * shape.size()), backward(s, {s.x})};
+    });
+    one("fake_quant", ", backward with the range's gradients", [](bool channel) -> Benchmark {
+      const Setting s(channel, true);
+      return {moved(3 * shape.size()), backward(s, {s.x, s.min, s.max})};
+    });
+  }
+}
+
+}  // namespace perch::bench

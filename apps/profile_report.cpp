@@ -11,6 +11,9 @@ using namespace perch;
 
 namespace {
 
+// Shorter rows are views that read nothing, or too short for a rate.
+constexpr double least_rated_share = 0.001;
+
 /// Work on another thread, beside the steps.
 bool is_beside(const ProfileRow& row) {
   return row.op == "prepare a batch";
@@ -72,10 +75,11 @@ void report_profile(const Profiler& profiler, std::int64_t steps,
     ops.push_back(json_of(row, peak, threads));
     const std::string share =
         is_beside(row) ? "beside" : fmt::format("{:5.1f}%", 100.0 * row.seconds / total);
+    const bool has_rate = row.seconds > least_rated_share * total;
     text +=
         fmt::format("{:<9} {:8.3f} {:>6}  {:<27} {}{}{}\n", row.phase,
                     1e3 * row.seconds / static_cast<double>(steps), share,
-                    rate_of(row, peak, threads), row.op, row.layer.empty() ? "" : ", ", row.layer);
+                    has_rate ? rate_of(row, peak, threads) : "", row.op, row.layer.empty() ? "" : ", ", row.layer);
   }
   text += fmt::format("trace: {} (chrome://tracing, ui.perfetto.dev)\n", trace.string());
   output.event({{"event", "profile"},

@@ -76,10 +76,10 @@ void report_profile(const Profiler& profiler, std::int64_t steps,
     const std::string share =
         is_beside(row) ? "beside" : fmt::format("{:5.1f}%", 100.0 * row.seconds / total);
     const bool has_rate = row.seconds > least_rated_share * total;
-    text +=
-        fmt::format("{:<9} {:8.3f} {:>6}  {:<27} {}{}{}\n", row.phase,
-                    1e3 * row.seconds / static_cast<double>(steps), share,
-                    has_rate ? rate_of(row, peak, threads) : "", row.op, row.layer.empty() ? "" : ", ", row.layer);
+    text += fmt::format("{:<9} {:8.3f} {:>6}  {:<27} {}{}{}\n", row.phase,
+                        1e3 * row.seconds / static_cast<double>(steps), share,
+                        has_rate ? rate_of(row, peak, threads) : "", row.op,
+                        row.layer.empty() ? "" : ", ", row.layer);
   }
   text += fmt::format("trace: {} (chrome://tracing, ui.perfetto.dev)\n", trace.string());
   output.event({{"event", "profile"},

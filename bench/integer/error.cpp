@@ -76,10 +76,9 @@ void compare(std::int64_t kernel, std::int64_t channels) {
   const auto rms = [&](const Distance& d) {
     return std::sqrt(d.squares / static_cast<double>(floats.size())) / largest;
   };
-  std::printf("| %dx%d, %d channels | %.0e, %.0e | %.0e, %.0e | %.0e |\n",
-              static_cast<int>(kernel), static_cast<int>(kernel), static_cast<int>(channels),
-              of_floats.most / largest, rms(of_floats), of_integers.most / largest,
-              rms(of_integers), apart.most / largest);
+  std::printf("| %dx%d, %d channels | %.0e, %.0e | %.0e, %.0e | %.0e |\n", static_cast<int>(kernel),
+              static_cast<int>(kernel), static_cast<int>(channels), of_floats.most / largest,
+              rms(of_floats), of_integers.most / largest, rms(of_integers), apart.most / largest);
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ void check_choice(const std::string& option, const std::string& value,
 }
 
 void ComputeFlags::add_to(CLI::App& app) {
-  const std::string group = "Computing (results do not depend on it)";
+  const std::string group = "Computing (results differ by rounding at most)";
   app.add_option("--threads", threads_, "Threads to compute with; default: all cores")
       ->type_name("N")
       ->group(group);

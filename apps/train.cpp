@@ -106,19 +106,23 @@ void report(const fs::path& file, const std::optional<Evaluation>& test, const H
   event["peak_rss_mb"] = peak_rss_mb();
   output.event(event);
 
-  const EpochResult& last = history.epochs.back();
-  std::string text = fmt::format("{}\n  training    loss {:.4f}, accuracy {:.2f} %\n",
-                                 file.stem().string(), last.loss, 100 * last.accuracy);
-  if (last.val_loss && last.val_accuracy) {
-    text += fmt::format("  validation  loss {:.4f}, accuracy {:.2f} %\n", *last.val_loss,
-                        100 * *last.val_accuracy);
+  std::string text = file.stem().string() + "\n", rate;
+  if (!history.epochs.empty()) {
+    const EpochResult& last = history.epochs.back();
+    text += fmt::format("  training    loss {:.4f}, accuracy {:.2f} %\n", last.loss,
+                        100 * last.accuracy);
+    if (last.val_loss && last.val_accuracy) {
+      text += fmt::format("  validation  loss {:.4f}, accuracy {:.2f} %\n", *last.val_loss,
+                          100 * *last.val_accuracy);
+    }
+    rate = fmt::format(", {:.0f} images/s", last.images_per_second);
   }
   if (test) {
     text += fmt::format("  test        loss {:.4f}, accuracy {:.2f} %\n", test->loss,
                         100 * test->accuracy);
   }
-  text += fmt::format("  {:.1f} s, {:.0f} images/s, peak memory {:.0f} MB\nsaved: {}\n", seconds,
-                      last.images_per_second, peak_rss_mb(), file.string());
+  text += fmt::format("  {:.1f} s{}, peak memory {:.0f} MB\nsaved: {}\n", seconds, rate,
+                      peak_rss_mb(), file.string());
   output.text(text);
 }
 
@@ -134,7 +138,7 @@ void train(const TrainFlags& flags, Output& output) {
   const std::string network = make_model(flags.model, {.width = flags.width})->name();
   flags.quantize.check();
   auto optimizer = flags.optimizer.make();
-  PERCH_CHECK(flags.epochs >= 1, "--epochs is {}, must be at least 1", flags.epochs);
+  PERCH_CHECK(flags.epochs >= 0, "--epochs is {}, must not be negative", flags.epochs);
   PERCH_CHECK(flags.batch_size >= 1, "--batch-size is {}, must be at least 1", flags.batch_size);
   PERCH_CHECK(flags.validation_split >= 0.0 && flags.validation_split < 1.0,
               "--validation-split is {}, must be in [0, 1)", flags.validation_split);
@@ -169,7 +173,7 @@ void train(const TrainFlags& flags, Output& output) {
   flags.compute.apply(trainer);
   std::optional<Profiler> profiler;
   if (flags.profile) profiler.emplace();
-  const History history = trainer.fit(data.train, fit);
+  const History history = flags.epochs > 0 ? trainer.fit(data.train, fit) : History();
 
   if (profiler) profiler->stop();
   io::save_keras(*model, file, {.metadata = remember_scale(scale)});
@@ -198,7 +202,8 @@ Command add_train(CLI::App& parent) {
       ->type_name("X");
   flags->data.add_to(*app);
   flags->scale.add_to(*app, "default: unit");
-  app->add_option("--epochs", flags->epochs, "Passes over the data")
+  app->add_option("--epochs", flags->epochs,
+                  "Passes over the data; 0 saves what training would start from")
       ->type_name("N")
       ->capture_default_str();
   app->add_option("--batch-size", flags->batch_size, "Images in a training step")

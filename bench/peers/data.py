@@ -18,6 +18,7 @@ def arguments():
     parser.add_argument("--epochs", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--initial", required=True, help="float model of perch to start from")
     return parser.parse_args()
 
 

@@ -15,7 +15,7 @@ ENV = ROOT / "build" / "peers"
 PACKAGES = {
     "tensorflow": ["tensorflow-cpu==2.15.1", "tensorflow-model-optimization==0.8.0",
                    "tf_keras==2.15.1", "numpy==1.26.4"],
-    "pytorch": ["torch==2.6.0", "numpy==1.26.4"],
+    "pytorch": ["torch==2.6.0", "numpy==1.26.4", "h5py==3.12.1"],
 }
 RECORD = 3073  # bytes: label, pixels
 # perch in another way: flags of train and evaluate, environment.
@@ -44,11 +44,12 @@ def python_of(peer):
     """The peer's interpreter, in an environment that is complete."""
     folder = ENV / peer
     done = folder / ".complete"
-    if not done.exists():
+    packages = "\n".join(PACKAGES[peer]) + "\n"
+    if not done.exists() or done.read_text() != packages:
         print(f"setting up {peer} in {folder.relative_to(ROOT)}", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
         subprocess.run([folder / "bin" / "pip", "install", "-q", *PACKAGES[peer]], check=True)
-        done.touch()
+        done.write_text(packages)
     return folder / "bin" / "python"
 
 
@@ -85,13 +86,23 @@ def events(command, environment):
     return [json.loads(line) for line in process.stdout.splitlines() if line.startswith("{")]
 
 
+def initial_weights(network, subset, args, seed):
+    """The file that all train from: perch's float network before the first step."""
+    name = f"initial_{network}_{seed}"
+    made = events([args.perch, "train", network, "--data", subset, "--epochs", 0, "--seed", seed,
+                   "--quantizer", "none", "--save", ENV / "models", "--name", name, "--json",
+                   "--quiet"], {})
+    return made[-1]["model"]
+
+
 def of_perch(job, subset, args, seed):
     flags, environment = VARIANTS[job.variant]
     flags = ["--threads", args.threads, *flags] if "--threads" not in flags else flags
     trained = events(
         [args.perch, "train", job.network, "--data", subset, "--epochs", args.epochs,
          "--batch-size", targets.NETWORKS[job.network]["batch_size"], "--validation-split", 0,
-         "--seed", seed, "--save", ENV / "models", "--json", "--quiet", *flags,
+         "--seed", seed, "--from", initial_weights(job.network, subset, args, seed),
+         "--save", ENV / "models", "--json", "--quiet", *flags,
          *(["--quantizer", "none"] if job.mode == "float" else ["--per-channel"])], environment)
     result = trained[-1]
     values = {"first_step_seconds": result["first_step_seconds"],
@@ -108,7 +119,8 @@ def of_peer(job, subset, args, seed):
         [python_of(job.peer), HERE / f"train_{job.peer}.py", "--network", job.network, "--mode",
          job.mode, "--data", subset, "--batch-size",
          targets.NETWORKS[job.network]["batch_size"], "--epochs", args.epochs, "--threads",
-         args.threads, "--seed", seed],
+         args.threads, "--seed", seed,
+         "--initial", initial_weights(job.network, subset, args, seed)],
         {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONDONTWRITEBYTECODE": "1"})
     named = {event["event"]: event for event in found}
     values = {"first_step_seconds": named["first_step"]["seconds"],

@@ -1,10 +1,12 @@
 """perch's networks (perch/models) in PyTorch, layer by layer, and its eager-mode quantization.
 
-The same kinds, sizes, strides and biases; Keras's initial values, momentum and epsilon of batch
-normalisation, so that losses compare. padding=1 where Keras says "same": with stride 2 that puts
+The same kinds, sizes, strides and biases, Keras's momentum and epsilon of batch normalisation, and
+initial weights from a file of perch, so that losses compare. padding=1 where Keras says "same": with stride 2 that puts
 the extra row of zeros above and not below the image, the same work. All end in logits; the softmax
 is part of the loss.
 """
+import h5py
+import numpy as np
 import torch
 from torch import nn
 from torch.ao import quantization
@@ -68,12 +70,45 @@ def resnet20():
     return Network(nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1)), nn.Linear(64, 10))
 
 
-def initialise(module):
-    """As Keras does: Glorot uniform, no bias at first."""
-    if isinstance(module, (nn.Conv2d, nn.Linear)):
-        nn.init.xavier_uniform_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
+def keras_layers(file):
+    """Each layer with weights of a Keras file, in its order: {"kernel": array, ...}."""
+    with h5py.File(file) as root:
+        groups = root["model_weights"]
+        names = [groups[layer].attrs["weight_names"] for layer in groups.attrs["layer_names"]]
+        for layer, weights in zip(groups.attrs["layer_names"], names):
+            if len(weights):
+                yield {text(name).rpartition("/")[2].removesuffix(":0"):
+                       np.array(groups[layer][name]) for name in weights}
+
+
+def text(name):
+    return name.decode() if isinstance(name, bytes) else name
+
+
+def load_keras(model, file):
+    """The file's convolutions and Dense layers are the model's, one after another.
+
+    Keras flattens images as [h, w, c], PyTorch as [c, h, w].
+    """
+    modules = [module for module in model.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
+    layers = [layer for layer in keras_layers(file) if "gamma" not in layer]
+    channels = 3
+    for module, layer in zip(modules, layers, strict=True):
+        kernel = layer.get("kernel", layer.get("depthwise_kernel"))
+        if "depthwise_kernel" in layer:  # [h, w, channels, 1]
+            kernel = kernel.transpose(2, 3, 0, 1)
+        elif kernel.ndim == 4:
+            kernel = kernel.transpose(3, 2, 0, 1)
+            channels = len(kernel)
+        else:
+            kernel = kernel.reshape(-1, channels, kernel.shape[1]).transpose(2, 1, 0)
+            kernel = kernel.reshape(len(kernel), -1)
+        values = {"weight": kernel, "bias": layer.get("bias")}
+        for name, value in values.items():
+            if value is not None:
+                parameter = getattr(module, name)
+                assert parameter.shape == value.shape, (parameter.shape, value.shape)
+                parameter.data.copy_(torch.from_numpy(np.ascontiguousarray(value)))
 
 
 def prepare_qat(name, model):
@@ -94,10 +129,10 @@ def prepare_qat(name, model):
 NETWORKS = {"temp_net": temp_net, "dsc_net": dsc_net, "resnet20": resnet20}
 
 
-def make(name, mode):
+def make(name, mode, initial):
     """In training mode."""
     model = NETWORKS[name]().train()
-    model.apply(initialise)
+    load_keras(model, initial)
     if mode == "qat":
         prepare_qat(name, model)
     return model.to(memory_format=torch.channels_last)

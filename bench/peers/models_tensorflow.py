@@ -1,6 +1,6 @@
 """perch's networks (perch/models) in tf.keras, layer by layer, and tfmot's quantization of them.
 
-The same kinds, sizes, strides, paddings and biases, Keras's initial values, which perch's are too.
+The same kinds, sizes, strides, paddings and biases; initial weights from a file of perch.
 All end in logits, whose softmax is part of the loss (perch joins a last softmax with the loss as
 well): tfmot would round a softmax to 256 levels, most of them 0, before the logarithm.
 """
@@ -100,6 +100,7 @@ def quantized(name, model):
 NETWORKS = {"temp_net": temp_net, "dsc_net": dsc_net, "resnet20": resnet20}
 
 
-def make(name, mode):
+def make(name, mode, initial):
     model = NETWORKS[name]()
+    model.load_weights(initial)
     return quantized(name, model) if mode == "qat" else model

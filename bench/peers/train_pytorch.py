@@ -17,7 +17,7 @@ torch.manual_seed(args.seed)
 images, labels = data.load(args.data)
 images = torch.from_numpy(images.copy()).permute(0, 3, 1, 2)  # channels last in memory
 labels = torch.from_numpy(labels)
-model = models_pytorch.make(args.network, args.mode)
+model = models_pytorch.make(args.network, args.mode, args.initial)
 optimizer = torch.optim.Adam(model.parameters(), lr=0.001, eps=1e-7)  # Keras's epsilon
 for epoch in range(args.epochs):
     start, total = time.monotonic(), 0.0

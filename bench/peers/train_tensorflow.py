@@ -24,7 +24,7 @@ class FirstStep(keras.callbacks.Callback):
 images, labels = data.load(args.data)
 images = images.astype("float32")
 images /= 255
-model = models_tensorflow.make(args.network, args.mode)
+model = models_tensorflow.make(args.network, args.mode, args.initial)
 model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
               optimizer=keras.optimizers.Adam(0.001), metrics=["sparse_categorical_accuracy"])
 for epoch in range(args.epochs):

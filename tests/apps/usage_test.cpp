@@ -63,7 +63,7 @@ TEST_CASE("values out of range are named with the range") {
           {{"--validation-split", "-0.1"}, {"--validation-split is -0.1", "[0, 1)"}},
           {{"--validation-split", "nan"}, {"--validation-split", "[0, 1)"}},
           {{"--validation-split", "0.99", "--batch-size", "1"}, {"validation"}},
-          {{"--epochs", "0"}, {"--epochs is 0", "at least 1"}},
+          {{"--epochs", "-1"}, {"--epochs is -1", "must not be negative"}},
           {{"--threads", "0"}, {"--threads is 0", "at least 1"}},
           {{"--seed", "-1"}, {"--seed is -1"}},
           {{"--learning-rate", "0"}, {"--learning-rate is 0", "positive"}},

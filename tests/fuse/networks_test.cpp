@@ -46,3 +46,37 @@ TEST_CASE("ten fused steps are the composed ones") {
     CHECK(ours[i].shape() == theirs[i].shape());
   }
 }
+
+TEST_CASE("a small step lowers the loss by the gradient's square times the rate") {
+  const std::string name = GENERATE("temp_net", "dsc_net", "resnet20");
+  const bool fused = GENERATE(true, false);
+  CAPTURE(name, fused);
+  const std::unique_ptr<Model> model = make_model(name, {});
+  model->build({32, 32, 3}, {.seed = 1});
+  const auto weights = [&] {
+    std::vector<float> all;
+    for (const StateEntry& entry : state_of(*model)) {
+      if (!entry.trainable) continue;
+      const auto values = entry.tensor()->values();
+      all.insert(all.end(), values.begin(), values.end());
+    }
+    return all;
+  };
+  Trainer trainer(*model, Sgd({.learning_rate = 1.0f}),
+                  sparse_categorical_crossentropy({.from_logits = false}));
+  trainer.set_fuse(fused);
+  Loader loader(datasets::synthetic(32, {32, 32, 3}, 10, 2), {.batch_size = 32});
+  loader.start(0);
+  Batch batch;
+  REQUIRE(loader.next(batch));
+
+  constexpr float rate = 1e-4f;
+  const std::vector<float> before = weights();
+  const double loss = trainer.train_batch(batch, rate);
+  const std::vector<float> after = weights();
+  double square = 0;
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    square += std::pow((double{after[i]} - double{before[i]}) / double{rate}, 2);
+  }
+  CHECK((loss - trainer.train_batch(batch, 0.0f)) / double{rate} == Approx(square).epsilon(0.05));
+}

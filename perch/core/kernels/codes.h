@@ -79,6 +79,16 @@ inline Mask mask_of(unsigned bits) {
 #endif
 }
 
+/// dy where inside, else zeros. A product, not a selection: TensorFlow's zeros carry the sign of
+/// dy.
+PERCH_INLINE inline Batch masked(const Batch& dy, const Mask& inside) {
+#if defined(PERCH_ARCH_IS_AVX512)
+  return _mm512_mask_mul_ps(dy, _knot_mask16(inside.data), dy, _mm512_setzero_ps());
+#else
+  return dy * xsimd::select(inside, Batch(1.0f), Batch(0.0f));
+#endif
+}
+
 /// The lanes of a vector in double.
 struct Doubles {
   using Half = xsimd::batch<double, Arch>;

@@ -67,12 +67,11 @@ void encode(const JoinInput& in, const GridArgs& grid, bool dividing, std::uint8
 }
 
 void gradient(const JoinInput& in, const float* dy, float* dx, std::int64_t n, std::int64_t width) {
-  const Batch low(in.low), high(in.high), zero(0.0f), one(1.0f);
+  const Batch low(in.low), high(in.high);
   with_sums(in, [&](const auto& sum) {
     for_columns(n, width, [&](std::int64_t i, std::int64_t column, const auto& access) {
       const Batch value = sum(i, column, access);
-      access.store(
-          dx + i, access.load(dy + i) * xsimd::select((value >= low) & (value <= high), one, zero));
+      access.store(dx + i, masked(access.load(dy + i), (value >= low) & (value <= high)));
     });
   });
 }

@@ -7,15 +7,6 @@ namespace {
 // Columns of a block where data come from memory: whole pieces of rows, one after another.
 constexpr std::int64_t block_columns = 512;
 
-// A product, not a selection: TensorFlow's zeros carry the sign of dy.
-PERCH_INLINE inline Batch masked(const Batch& dy, const Mask& inside) {
-#if defined(PERCH_ARCH_IS_AVX512)
-  return _mm512_mask_mul_ps(dy, _knot_mask16(inside.data), dy, _mm512_setzero_ps());
-#else
-  return dy * xsimd::select(inside, Batch(1.0f), Batch(0.0f));
-#endif
-}
-
 /// x - shift, and whether the gate is open, at one vector.
 struct Gated {
   Batch centred;

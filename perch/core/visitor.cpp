@@ -2,6 +2,9 @@
 
 namespace perch {
 
+bool Visitor::has(std::string_view) const {
+  return true;
+}
 void Visitor::config(std::string_view, bool&) {}
 void Visitor::config(std::string_view, std::int64_t&) {}
 void Visitor::config(std::string_view, float&) {}

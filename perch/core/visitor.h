@@ -26,6 +26,9 @@ class Visitor {
  public:
   virtual ~Visitor() = default;
 
+  /// False where a loader's source lacks this setting. For settings that came with a later version:
+  /// report them only where this is true, and they keep their defaults.
+  virtual bool has(std::string_view name) const;
   virtual void config(std::string_view name, bool& value);
   virtual void config(std::string_view name, std::int64_t& value);
   virtual void config(std::string_view name, float& value);

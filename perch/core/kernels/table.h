@@ -14,6 +14,7 @@
 #include <perch/core/kernels/peak.h>
 #include <perch/core/kernels/pool.h>
 #include <perch/core/kernels/quantize.h>
+#include <perch/core/kernels/step.h>
 #include <perch/core/kernels/tail.h>
 #include <perch/core/kernels/tail_gradient.h>
 
@@ -23,6 +24,7 @@ struct Table {
   std::string_view arch;  ///< "sse2", "avx2", "avx512" or "generic"
   const ElementwiseKernels& elementwise;
   const QuantizeKernels& quantize;
+  const StepKernels& step;
   const NormKernels& norm;
   const PoolKernels& pool;
   const ConvKernels& conv;

@@ -280,7 +280,8 @@ std::shared_ptr<const CodeGrid> grid_of(const Tensor& y, const Layout& layout, c
 }  // namespace
 
 QuantGrid QuantGrid::of(float min, float max, int bits, bool narrow_range) {
-  PERCH_CHECK(bits >= 2 && bits <= 16, "fake_quant: {} bits; it takes 2 to 16", bits);
+  PERCH_CHECK(bits >= 1 && bits <= 16, "fake_quant: {} bits; it takes 1 to 16", bits);
+  PERCH_CHECK(bits > 1 || !narrow_range, "fake_quant: a narrow range of 1 bit has one level");
   const FlushDenormals guard;
   const float q_min = narrow_range ? 1.0f : 0.0f;
   const float q_max = static_cast<float>((1 << bits) - 1);
@@ -297,7 +298,7 @@ QuantGrid QuantGrid::of(float min, float max, int bits, bool narrow_range) {
 
 Variable fake_quant(const Variable& x, const Variable& min, const Variable& max,
                     const FakeQuantOptions& options) {
-  PERCH_CHECK(options.bits >= 2 && options.bits <= 16, "fake_quant: {} bits; it takes 2 to 16",
+  PERCH_CHECK(options.bits >= 1 && options.bits <= 16, "fake_quant: {} bits; it takes 1 to 16",
               options.bits);
   const Layout layout(x.shape(), options.axes);
   PERCH_CHECK(min.value().size() == layout.ranges() && max.value().size() == layout.ranges(),

@@ -16,12 +16,12 @@ struct QuantGrid {
   bool zero_range;               ///< min == max == 0: everything becomes 0
 
   /// All arithmetic in float32, in TensorFlow's order. q_min is 1 when narrow, else 0;
-  /// q_max is 2^bits - 1. Throws Error(usage) for bits outside 2..16.
+  /// q_max is 2^bits - 1. Throws Error(usage) for bits outside 1..16.
   static QuantGrid of(float min, float max, int bits, bool narrow_range);
 };
 
 struct FakeQuantOptions {
-  int bits = 8;  ///< 2..16
+  int bits = 8;  ///< 1..16
   bool narrow_range = false;
   /// Axes of x that keep a range of their own; min and max then hold one value per combination, in
   /// row-major order. Empty: one range for the whole tensor.

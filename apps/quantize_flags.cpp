@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <utility>
 
 #include <CLI/CLI.hpp>
 
 #include <perch/core/check.h>
+#include <perch/io/quant_config.h>
+#include <perch/quant/quantizer.h>
 
 #include "flags.h"
 
@@ -14,14 +17,58 @@ using namespace perch;
 
 namespace {
 
+// In file names. The first three are tfmot's.
 const std::vector<std::pair<std::string, std::string>> codes = {
-    {"all_values", "AV"}, {"last_value", "LV"}, {"moving_average", "MA"}};
+    {"all_values", "AV"},   {"last_value", "LV"}, {"moving_average", "MA"},
+    {"fixed", "FX"},        {"percentile", "PC"}, {"histogram_mse", "HM"},
+    {"entropy", "KL"},      {"mse", "MSE"},       {"lsq", "LSQ"},
+    {"lsq_plus", "LSQP"},   {"pact", "PACT"},     {"tqt", "TQT"},
+    {"dorefa", "DRF"},      {"binary", "BIN"},    {"ternary", "TER"},
+    {"power_of_two", "PO2"}};
+constexpr std::size_t of_tfmot = 3;
+
+std::string code_of(const std::string& quantizer) {
+  for (const auto& [name, code] : codes) {
+    if (name == quantizer) return code;
+  }
+  return quantizer;
+}
 
 std::vector<std::string> quantizer_names(QuantizeFlags::Use use) {
   std::vector<std::string> names;
-  for (const auto& [name, code] : codes) names.push_back(name);
-  if (use == QuantizeFlags::Use::train) names.push_back("none");
+  for (const auto& [name, code] : codes) {
+    if (use == QuantizeFlags::Use::train || names.size() < of_tfmot) names.push_back(name);
+  }
+  if (use == QuantizeFlags::Use::read) return names;
+  for (const std::string& name : registered_quantizers()) names.push_back(name);
+  names.emplace_back("none");
   return names;
+}
+
+void set_range(RangePolicy& policy, const std::vector<float>& range) {
+  if (range.size() == 2) policy = Fixed{range[0], range[1]};
+}
+
+/// Whether some rule quantizes something with a policy like that.
+template <class Predicate>
+bool any_policy(const QuantRules& rules, const Predicate& holds) {
+  return std::ranges::any_of(rules.rules, [&](const LayerRule& rule) {
+    if (!rule.config) return false;
+    for (const auto& [weight, spec] : rule.config->weights) {
+      if (holds(spec.range)) return true;
+    }
+    return (rule.config->activation && holds(rule.config->activation->range)) ||
+           (rule.config->output && holds(rule.config->output->range));
+  });
+}
+
+// Runs a check of the specification that a flag stands for.
+void check_spec(const std::string& flag, const QuantSpec& spec) {
+  try {
+    validate(spec);
+  } catch (const Error& error) {
+    fail(ErrorCode::usage, "{}: {}", flag, error.what());
+  }
 }
 
 }  // namespace
@@ -32,7 +79,7 @@ void QuantizeFlags::add_to(CLI::App& app, Use use) {
                                 ? "Quantization"
                                 : "Quantization (for files of tfmot, which do not store it)";
   auto add = [&](CLI::Option* option) { options_.push_back(option->group(group)); };
-  add(app.add_option("--quantizer", quantizer_, "How weight ranges follow the weights")
+  add(app.add_option("--quantizer", quantizer_, "How weights are quantized")
           ->type_name(fmt::format("{}", fmt::join(quantizer_names(use), "|")))
           ->capture_default_str());
   add(app.add_flag("--per-channel")->description("One weight range per output channel (default)"));
@@ -41,16 +88,57 @@ void QuantizeFlags::add_to(CLI::App& app, Use use) {
   add(app.add_flag("--asymmetric")->description("Weight ranges as they are (default)"));
   add(app.add_flag("--narrow-range", narrow_range_, "Weight levels 1 .. 2^bits - 1"));
   add(app.add_flag("--full-range")->description("Weight levels 0 .. 2^bits - 1 (default)"));
-  add(app.add_option("--weight-bits", weight_bits_, "2 to 16")
-          ->type_name("N")
-          ->capture_default_str());
-  add(app.add_option("--activation-bits", activation_bits_, "2 to 16")
-          ->type_name("N")
-          ->capture_default_str());
+  add(app.add_option("--weight-bits", weight_bits_,
+                     "1 to 16; default: 8, or what the quantizer needs")
+          ->type_name("N"));
+  add(app.add_option("--activation-bits", activation_bits_, "The same for activations")
+          ->type_name("N"));
   if (use == Use::read) {
     add(app.add_flag("--observe-only-depthwise", observe_only_,
                      "Depthwise kernels stay float, as the original script's did"));
+  } else {
+    add_training_options(app, group);
   }
+}
+
+void QuantizeFlags::add_training_options(CLI::App& app, const std::string& group) {
+  auto add = [&](CLI::Option* option) { options_.push_back(option->group(group)); };
+  add(app.add_option("--quant-config", quant_config_,
+                     "Rules by layer instead of the flags above and below (docs/quantizers.md)")
+          ->type_name("FILE.toml"));
+  add(app.add_option("--activation-quantizer", activation_quantizer_,
+                     "How activations are quantized; the names are --quantizer's")
+          ->type_name("NAME")
+          ->capture_default_str());
+  add(app.add_option("--group-size", group_size_,
+                     "One weight range per N input channels of each output channel")
+          ->type_name("N"));
+  add(app.add_option("--weight-range", weight_range_, "For --quantizer fixed; default: -1 1")
+          ->type_name("MIN MAX")
+          ->expected(2));
+  add(app.add_option("--activation-range", activation_range_,
+                     "For --activation-quantizer fixed; default: -1 1")
+          ->type_name("MIN MAX")
+          ->expected(2));
+  add(app.add_option("--rounding", rounding_,
+                     "Of weights and activations: as TensorFlow, as PyTorch, at random in training")
+          ->type_name("half_up|half_even|stochastic")
+          ->capture_default_str());
+  add(app.add_flag("--power-of-two-scale", power_of_two_scale_,
+                   "Weight and activation scales are powers of two"));
+  add(app.add_option("--activations-from", schedule_.activations_from,
+                     "Activations are only observed before this step; default: 0")
+          ->type_name("STEP"));
+  add(app.add_option("--ranges-until", schedule_.ranges_until,
+                     "Ranges stay as they are from this step on; default: never")
+          ->type_name("STEP"));
+  add(app.add_option("--range-rate-factor", range_rate_factor_,
+                     "Learning rate of trained ranges over the weights'; default: 0.01 for lsq and "
+                     "lsq_plus with adam or adamw, else 1")
+          ->type_name("X"));
+  add(app.add_option("--range-weight-decay", range_weight_decay_,
+                     "Weight decay of trained ranges; default: 0")
+          ->type_name("X"));
 }
 
 std::vector<std::string> QuantizeFlags::given() const {
@@ -68,16 +156,26 @@ bool QuantizeFlags::has(const std::string& flag) const {
 
 void QuantizeFlags::check() const {
   check_choice("--quantizer", quantizer_, quantizer_names(use_));
+  if (!quant_config_.empty()) {
+    for (const auto& flag : given()) {
+      const bool of_training = flag.starts_with("--range") || flag == "--activations-from";
+      PERCH_CHECK(flag == "--quant-config" || of_training,
+                  "{} and --quant-config exclude each other; put it into the file", flag);
+    }
+    rules();
+    return;
+  }
+  check_combinations();
+}
+
+void QuantizeFlags::check_combinations() const {
   for (const auto& [one, other] :
-       std::array<std::pair<const char*, const char*>, 3>{{{"--per-channel", "--per-tensor"},
+       std::array<std::pair<const char*, const char*>, 4>{{{"--per-channel", "--per-tensor"},
+                                                           {"--per-tensor", "--group-size"},
                                                            {"--symmetric", "--asymmetric"},
                                                            {"--narrow-range", "--full-range"}}}) {
     PERCH_CHECK(!(has(one) && has(other)), "{} and {} exclude each other; leave one out", one,
                 other);
-  }
-  for (const auto& [flag, bits] : std::array<std::pair<const char*, int>, 2>{
-           {{"--weight-bits", weight_bits_}, {"--activation-bits", activation_bits_}}}) {
-    PERCH_CHECK(bits >= 2 && bits <= 16, "{} is {}, must be 2 to 16", flag, bits);
   }
   if (!quantizes()) {
     for (const auto& flag : given()) {
@@ -85,21 +183,91 @@ void QuantizeFlags::check() const {
                   "{} has no effect with --quantizer none; leave it out or choose a quantizer",
                   flag);
     }
+    return;
   }
+  for (const auto& [flag, bits] : std::array<std::pair<const char*, std::optional<int>>, 2>{
+           {{"--weight-bits", weight_bits_}, {"--activation-bits", activation_bits_}}}) {
+    PERCH_CHECK(!bits || (*bits >= 1 && *bits <= 16), "{} is {}, must be 1 to 16", flag,
+                bits.value_or(0));
+  }
+  if (use_ == Use::read) return;
+  check_choice("--rounding", rounding_, {"half_up", "half_even", "stochastic"});
+  auto names = quantizer_names(use_);
+  names.pop_back();
+  check_choice("--activation-quantizer", activation_quantizer_, names);
+  PERCH_CHECK(!has("--weight-range") || quantizer_ == "fixed",
+              "--weight-range has no effect with --quantizer {}; leave it out or use fixed",
+              quantizer_);
+  PERCH_CHECK(!has("--activation-range") || activation_quantizer_ == "fixed",
+              "--activation-range has no effect with --activation-quantizer {}; leave it out or "
+              "use fixed",
+              activation_quantizer_);
+  const bool trained = learns(weights().range) || learns(activations().range);
+  for (const char* const flag : {"--range-rate-factor", "--range-weight-decay"}) {
+    PERCH_CHECK(!has(flag) || trained,
+                "{} has no effect without a trained range; leave it out or use lsq, lsq_plus, pact "
+                "or tqt",
+                flag);
+  }
+  check_spec("--quantizer", weights());
+  check_spec("--activation-quantizer", activations());
 }
 
 bool QuantizeFlags::quantizes() const {
   return quantizer_ != "none";
 }
 
+QuantSpec QuantizeFlags::weights() const {
+  const RangePolicy policy = policy_from_name(quantizer_);
+  QuantSpec spec{.bits = weight_bits_.value_or(natural_bits(policy)),
+                 .granularity = per_tensor_ ? per_tensor : per_channel,
+                 .symmetric = symmetric_,
+                 .narrow_range = narrow_range_,
+                 .range = policy};
+  // Kernels' input channels lie before their output channels.
+  if (has("--group-size")) spec.granularity = per_group(-2, group_size_);
+  set_range(spec.range, weight_range_);
+  spec.power_of_two_scale = power_of_two_scale_;
+  spec.rounding = rounding_ == "half_even"    ? Rounding::half_even
+                  : rounding_ == "stochastic" ? Rounding::stochastic
+                                              : Rounding::half_up;
+  return spec;
+}
+
+QuantSpec QuantizeFlags::activations() const {
+  const RangePolicy policy = for_activations(policy_from_name(activation_quantizer_));
+  QuantSpec spec{.bits = activation_bits_.value_or(natural_bits(policy)), .range = policy};
+  set_range(spec.range, activation_range_);
+  spec.power_of_two_scale = power_of_two_scale_;
+  spec.rounding = weights().rounding;
+  return spec;
+}
+
 QuantizeConfig QuantizeFlags::config() const {
-  return {.weights = {{"kernel",
-                       {.bits = weight_bits_,
-                        .granularity = per_tensor_ ? per_tensor : per_channel,
-                        .symmetric = symmetric_,
-                        .narrow_range = narrow_range_,
-                        .range = policy_from_name(quantizer_)}}},
-          .activation = QuantSpec{.bits = activation_bits_, .range = MovingAverage{}}};
+  return {.weights = {{"kernel", weights()}}, .activation = activations()};
+}
+
+QuantRules QuantizeFlags::rules() const {
+  if (!quant_config_.empty()) return io::read_quant_config(quant_config_);
+  return {.rules = {{.filter = {.kinds = {"Conv2D", "DepthwiseConv2D"}},
+                     .config = config(),
+                     .origin = "--quantizer"}}};
+}
+
+FitOptions QuantizeFlags::ranges(const Optimizer& optimizer, FitOptions fit) const {
+  if (!quantizes()) return fit;
+  if (has("--activations-from") || has("--ranges-until")) {
+    fit.callbacks.push_back(quantization_schedule(schedule_));
+  }
+  // Adam's steps have the size of the learning rate whatever the gradient's, which is a good part
+  // of such a scale.
+  const bool small_steps =
+      optimizer.name() != "sgd" && any_policy(rules(), [](const auto& policy) {
+        return std::holds_alternative<Lsq>(policy) || std::holds_alternative<LsqPlus>(policy);
+      });
+  fit.range_rate_factor = range_rate_factor_.value_or(small_steps ? 0.01f : 1.0f);
+  fit.range_weight_decay = range_weight_decay_.value_or(0.0f);
+  return fit;
 }
 
 io::LoadOptions QuantizeFlags::load_options() const {
@@ -113,9 +281,16 @@ io::LoadOptions QuantizeFlags::load_options() const {
 
 std::string QuantizeFlags::tag() const {
   if (!quantizes()) return "float";
-  const auto code = std::find_if(codes.begin(), codes.end(),
-                                 [&](const auto& entry) { return entry.first == quantizer_; });
-  return fmt::format("{}wbits_{}abits_{}_{}_{}_{}", weight_bits_, activation_bits_,
-                     symmetric_ ? "sym" : "asym", narrow_range_ ? "narr" : "full",
-                     per_tensor_ ? "perten" : "perch", code->second);
+  if (!quant_config_.empty()) return std::filesystem::path(quant_config_).stem().string();
+  const QuantSpec weight = weights(), activation = activations();
+  std::string tag = fmt::format("{}wbits_{}abits_{}_{}_{}_{}", weight.bits, activation.bits,
+                                symmetric_ ? "sym" : "asym", narrow_range_ ? "narr" : "full",
+                                per_tensor_           ? "perten"
+                                : has("--group-size") ? fmt::format("group{}", group_size_)
+                                                      : "perch",
+                                code_of(quantizer_));
+  if (activation_quantizer_ != "moving_average") tag += "_" + code_of(activation_quantizer_);
+  if (rounding_ != "half_up") tag += "_" + rounding_;
+  if (power_of_two_scale_) tag += "_po2scale";
+  return tag;
 }

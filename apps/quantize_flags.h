@@ -7,7 +7,9 @@
 #include <vector>
 
 #include <perch/io/keras.h>
-#include <perch/quant/config.h>
+#include <perch/quant/rules.h>
+#include <perch/train/quantization_schedule.h>
+#include <perch/train/trainer.h>
 
 namespace CLI {
 class App;
@@ -21,26 +23,41 @@ class QuantizeFlags {
 
   /// Names of the flags that are on the command line.
   std::vector<std::string> given() const;
-  /// Throws Error(usage) for an unknown quantizer, flags that exclude each other, bits outside
-  /// 2..16, and flags that --quantizer none leaves without effect.
+  /// Throws Error(usage) for an unknown quantizer, flags that exclude each other, a combination
+  /// that no quantizer has, and flags that are without effect.
   void check() const;
 
   /// False with --quantizer none.
   bool quantizes() const;
-  /// As the original script wraps Conv2D and DepthwiseConv2D: kernel with the chosen quantizer,
-  /// activation with a per-tensor, asymmetric, full-range moving average.
-  perch::QuantizeConfig config() const;
+  /// Those of --quant-config. Else as the original script wraps Conv2D and DepthwiseConv2D: kernel
+  /// with the chosen quantizer, activation per tensor, by default with an asymmetric, full-range
+  /// moving average.
+  perch::QuantRules rules() const;
   /// The same for the wrapper classes in the original script's files.
   perch::io::LoadOptions load_options() const;
-  /// "8wbits_8abits_asym_full_perch_AV", or "float".
+  /// "8wbits_8abits_asym_full_perch_AV", or "float"; an activation quantizer that is not the
+  /// default's is named at the end. The stem of --quant-config's file.
   std::string tag() const;
+  /// With what is said about ranges: how fast they learn, when they begin and stop.
+  perch::FitOptions ranges(const perch::Optimizer& optimizer, perch::FitOptions fit) const;
 
  private:
+  void add_training_options(CLI::App& app, const std::string& group);
   bool has(const std::string& flag) const;
+  perch::QuantSpec weights() const;
+  perch::QuantSpec activations() const;
+  perch::QuantizeConfig config() const;
+  void check_combinations() const;
 
   std::vector<CLI::Option*> options_;
   Use use_ = Use::train;
-  std::string quantizer_ = "all_values";
-  int weight_bits_ = 8, activation_bits_ = 8;
+  std::string quantizer_ = "all_values", activation_quantizer_ = "moving_average";
+  std::string rounding_ = "half_up", quant_config_;
+  std::optional<int> weight_bits_, activation_bits_;
+  perch::QuantizationSchedule schedule_;
+  std::optional<float> range_rate_factor_, range_weight_decay_;
+  std::vector<float> weight_range_, activation_range_;
+  std::int64_t group_size_ = 0;
   bool per_tensor_ = false, symmetric_ = false, narrow_range_ = false, observe_only_ = false;
+  bool power_of_two_scale_ = false;
 };

@@ -82,14 +82,7 @@ class FirstStep final : public Callback {
 std::unique_ptr<Model> make_network(const TrainFlags& flags, const Shape& image_shape) {
   auto model = make_model(flags.model, {.width = flags.width, .image = image_shape});
   model->build(image_shape, {.seed = static_cast<std::uint64_t>(flags.seed)});
-  if (flags.quantize.quantizes()) {
-    const QuantizeConfig config = flags.quantize.config();
-    const auto configs = choose_configs(*model, [&](const Layer& layer) {
-      const bool convolution = layer.kind() == "Conv2D" || layer.kind() == "DepthwiseConv2D";
-      return convolution ? std::optional(config) : std::nullopt;
-    });
-    apply_in_place(*model, configs, {});
-  }
+  if (flags.quantize.quantizes()) apply_rules(*model, flags.quantize.rules());
   if (!flags.from.empty()) io::load_weights(*model, flags.from);
   return model;
 }
@@ -170,6 +163,7 @@ void train(const TrainFlags& flags, Output& output) {
                  .callbacks = {first_step, std::make_shared<EpochEvents>(output)}};
   if (flags.augment) fit.augmentation = {.crop_padding = 4, .flip = true};
   if (!flags.quiet) fit.callbacks.push_back(progress_bar());
+  fit = flags.quantize.ranges(trainer.optimizer(), std::move(fit));
   flags.compute.apply(trainer);
   std::optional<Profiler> profiler;
   if (flags.profile) profiler.emplace();

@@ -31,8 +31,12 @@
 #include <perch/quant/apply.h>
 #include <perch/quant/config.h>
 #include <perch/quant/quantizer.h>
+#include <perch/quant/range_quantizer.h>
+#include <perch/quant/rules.h>
+#include <perch/quant/schemes.h>
 #include <perch/quant/spec.h>
 #include <perch/quant/wrapper.h>
 #include <perch/train/callback.h>
 #include <perch/train/loss.h>
+#include <perch/train/quantization_schedule.h>
 #include <perch/train/trainer.h>

@@ -143,18 +143,20 @@ Variable composed(const JoinBlock& block, const Variable& a, const Variable& b,
 }
 
 Variable run(const JoinBlock& block, const Variable& a, const Variable& b, const Context& context) {
-  if (a.shape() != b.shape()) return composed(block, a, b, context);
+  if (a.shape() != b.shape() || lets_pass(block.outer)) return composed(block, a, b, context);
   const Inputs inputs(a.value(), b.value(), block.low, block.high);
   if (block.outer == nullptr) {
     return as_variable(join_floats(inputs, a.shape()), a, b, Gate(block.low, block.high, {}));
   }
   const std::optional<TensorRange> range = range_of_sums(inputs);
   if (!range) return composed(block, a, b, context);
-  const Tensor min = block.outer->min().clone(), max = block.outer->max().clone();
-  if (block.outer_owner.context(context).training) block.outer->track(*range);
+  const RangeQuantizer::State before = block.outer->state();
+  if (block.outer->mode.observes && block.outer_owner.context(context).training) {
+    block.outer->track(*range);
+  }
   const std::optional<Grid> grid = Grid::of(*block.outer);
   if (!grid) {
-    block.outer->restore(min, max);
+    block.outer->restore(before);
     return composed(block, a, b, context);
   }
   return as_variable(join_codes(inputs, a.shape(), *grid), a, b, Gate(block.low, block.high, grid));

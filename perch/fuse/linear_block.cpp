@@ -16,7 +16,7 @@ namespace {
 Stages stages_of(const LinearBlock& block, const Context& context) {
   Stages stages{.inner = block.inner, .low = block.low, .high = block.high, .outer = block.outer};
   const auto moves = [&](const RangeQuantizer* quantizer, const Member& owner) {
-    return quantizer != nullptr && owner.context(context).training &&
+    return quantizer != nullptr && quantizer->mode.observes && owner.context(context).training &&
            !std::holds_alternative<Fixed>(quantizer->spec().range);
   };
   stages.inner_moves = moves(block.inner, block.inner_owner);
@@ -78,10 +78,10 @@ Variable composed(const LinearBlock& block, const Variable& x, const Weights& we
                   const Context& context) {
   Variable y = x;
   if (block.linear) y = block.linear.layer->apply({x}, weights, block.linear.context(context));
-  if (block.inner != nullptr) y = (*block.inner)(y, block.inner_owner.context(context));
+  if (block.inner != nullptr) y = block.inner->run(y, block.inner_owner.context(context));
   // The other members' quantizers belong to their wrappers.
   if (block.outer != nullptr && block.outer_owner.node == block.linear.node) {
-    y = (*block.outer)(y, block.outer_owner.context(context));
+    y = block.outer->run(y, block.outer_owner.context(context));
   }
   if (block.norm) y = (*block.norm.node)({y}, context);
   if (block.activation) y = (*block.activation.node)({y}, context);
@@ -191,6 +191,7 @@ Variable run_stages(const Variable& sums, const Stages& stages) {
 
 Variable run_fused(const LinearBlock& block, const Variable& x, const Weights& weights,
                    const Context& context) {
+  if (lets_pass(block.inner) || lets_pass(block.outer)) return {};
   const Stages stages = stages_of(block, context);
   if (!block.linear) return run_stages(x, stages);
   if (block.linear.layer->kind() == "Dense") {

@@ -34,9 +34,14 @@ std::optional<Limits> limits_of(Layer& layer) {
   return Limits{0.0f, limit == 0.0f ? infinity : limit};
 }
 
-bool has_codes(const RangeQuantizer& quantizer) {
+/// The quantizer when blocks can run it: one range that follows the extremes, 8-bit codes,
+/// TensorFlow's rounding.
+RangeQuantizer* with_codes(Quantizer& quantizer) {
   const QuantSpec& spec = quantizer.spec();
-  return spec.bits <= 8 && spec.granularity.kind == Granularity::Kind::tensor && !spec.observe_only;
+  const bool fits = spec.bits <= 8 && spec.granularity.kind == Granularity::Kind::tensor &&
+                    follows_extremes(spec.range) && spec.rounding == Rounding::half_up &&
+                    !spec.power_of_two_scale && !spec.observe_only;
+  return fits ? dynamic_cast<RangeQuantizer*>(&quantizer) : nullptr;
 }
 
 /// What a member does to its output: nothing, one quantizer, or something that no block does.
@@ -52,9 +57,9 @@ OutputQuantizer output_quantizer(const Member& member) {
     const auto found = member.wrapper->quantizers().find(prefix);
     if (found == member.wrapper->quantizers().end()) continue;
     const bool before = std::string(prefix) == "pre_activation";
-    if (before || result.quantizer != nullptr || !has_codes(*found->second))
-      return {nullptr, false};
-    result.quantizer = found->second.get();
+    RangeQuantizer* const quantizer = with_codes(*found->second);
+    if (before || result.quantizer != nullptr || quantizer == nullptr) return {nullptr, false};
+    result.quantizer = quantizer;
   }
   return result;
 }
@@ -92,8 +97,8 @@ Member Matcher::member(std::size_t node) const {
 bool Matcher::take_linear(std::size_t node, LinearBlock& block) const {
   const Member linear = member(node);
   if (auto* const input = dynamic_cast<QuantizeLayer*>(linear.layer)) {
-    if (!has_codes(input->quantizer())) return false;
-    block.inner = &input->quantizer();
+    block.inner = with_codes(input->quantizer());
+    if (block.inner == nullptr) return false;
     block.inner_owner = linear;
     return true;
   }

@@ -10,7 +10,7 @@
 #include <perch/core/kernels/tail.h>
 #include <perch/core/ops/moments.h>
 #include <perch/core/variable.h>
-#include <perch/quant/quantizer.h>
+#include <perch/quant/range_quantizer.h>
 
 namespace perch::fusion {
 
@@ -35,6 +35,11 @@ struct Stages {
   bool maps() const { return norm.has_value() || limited(); }
   bool moves() const { return inner_moves || outer_moves || (norm && norm->training); }
 };
+
+/// Whether there is a quantizer that only observes, so that its values have no codes.
+inline bool lets_pass(const RangeQuantizer* quantizer) {
+  return quantizer != nullptr && !quantizer->mode.quantizes;
+}
 
 /// The grid of a quantizer's range, for 8-bit codes.
 struct Grid {

@@ -21,12 +21,10 @@ constexpr std::int64_t piece_elements = 2048;
 class RangeGuard {
  public:
   explicit RangeGuard(RangeQuantizer* quantizer) : quantizer_(quantizer) {
-    if (quantizer_ == nullptr) return;
-    min_ = quantizer_->min().clone();
-    max_ = quantizer_->max().clone();
+    if (quantizer_ != nullptr) state_ = quantizer_->state();
   }
   ~RangeGuard() {
-    if (quantizer_ != nullptr) quantizer_->restore(min_, max_);
+    if (quantizer_ != nullptr) quantizer_->restore(state_);
   }
   RangeGuard(const RangeGuard&) = delete;
   RangeGuard& operator=(const RangeGuard&) = delete;
@@ -34,7 +32,7 @@ class RangeGuard {
 
  private:
   RangeQuantizer* quantizer_;
-  Tensor min_, max_;
+  RangeQuantizer::State state_{};
 };
 
 /// The range of all channels together. Adding 0 settles the sign of zeros, as range_of() does.

@@ -30,7 +30,7 @@ VariableReport report_of(const StateEntry& entry) {
   return report;
 }
 
-QuantizerReport report_of(const std::string& variable, const RangeQuantizer& quantizer) {
+QuantizerReport report_of(const std::string& variable, const Quantizer& quantizer) {
   const QuantSpec& spec = quantizer.spec();
   QuantizerReport report{.variable = variable,
                          .bits = spec.bits,
@@ -41,7 +41,8 @@ QuantizerReport report_of(const std::string& variable, const RangeQuantizer& qua
                          .policy = policy_name(spec.range)};
   for (const QuantGrid& grid : quantizer.grids()) {
     report.scale.push_back(grid.scale);
-    report.zero_point.push_back(static_cast<std::int64_t>(grid.zero_point));
+    const std::int64_t first = spec.signed_codes ? std::int64_t{1} << (spec.bits - 1) : 0;
+    report.zero_point.push_back(static_cast<std::int64_t>(grid.zero_point) - first);
   }
   return report;
 }

@@ -24,7 +24,7 @@ struct QuantizerReport {
   bool symmetric = false, narrow_range = false, observe_only = false;
   std::string policy;
   std::vector<float> scale;              ///< one, or one per channel
-  std::vector<std::int64_t> zero_point;  ///< in [0, 2^bits - 1]
+  std::vector<std::int64_t> zero_point;  ///< in [0, 2^bits - 1], or less 2^(bits - 1) when signed
 };
 
 struct LayerReport {

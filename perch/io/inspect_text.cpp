@@ -58,6 +58,7 @@ void put_quantizer(Text& text, const QuantizerReport& quantizer) {
       quantizer.symmetric ? "symmetric" : "asymmetric",
       quantizer.narrow_range ? "narrow range" : "full range",
       quantizer.observe_only ? ", observes only" : "");
+  if (quantizer.scale.empty()) return;  // its levels are no even grid, or it has seen nothing
   put(text, "    scale");
   put_values(text, quantizer.scale, "{:.6g}");
   put(text, "    zero point");

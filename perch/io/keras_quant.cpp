@@ -15,7 +15,8 @@ std::string quantizer_class(const RangePolicy& policy) {
   if (std::holds_alternative<AllValues>(policy)) return "AllValuesQuantizer";
   if (std::holds_alternative<LastValue>(policy)) return "LastValueQuantizer";
   if (std::holds_alternative<MovingAverage>(policy)) return "MovingAverageQuantizer";
-  return "FixedQuantizer";
+  if (std::holds_alternative<Fixed>(policy)) return "FixedQuantizer";
+  return policy_name(policy);  // tfmot has no such class
 }
 
 Json quantize_config_to_keras(const QuantizeConfig& config, const std::string& kind) {

@@ -50,6 +50,7 @@ class ConfigWriter final : public Visitor {
  public:
   explicit ConfigWriter(const LayerSpec& spec) : spec_(spec) {}
 
+  bool has(std::string_view name) const override { return spec_.find(name) != nullptr; }
   void config(std::string_view name, bool& value) override { take(name, value, "true or false"); }
   void config(std::string_view name, std::int64_t& value) override {
     take(name, value, "a whole number");

@@ -58,6 +58,7 @@ class StateCollector final : public Visitor {
     StateEntry& entry = entries.emplace_back();
     entry.name = fmt::format("{}/{}{}", scope_.owner, scope_.prefix, name);
     entry.layer = top_;
+    entry.of_part = !scope_.prefix.empty();
     PERCH_CHECK(has_value, "{} has no value yet; build the model first", entry.name);
     return entry;
   }

@@ -17,6 +17,7 @@ struct StateEntry {
   Tensor* buffer = nullptr;
   std::int32_t* counter = nullptr;
   bool trainable = false;  ///< a weight whose layer is not frozen
+  bool of_part = false;    ///< belongs to a part of the layer, as a quantizer's range does
 
   Shape shape() const;
   /// Null for counters.

@@ -5,13 +5,17 @@ namespace perch {
 
 void Optimizer::step(std::vector<Parameter>& parameters, float learning_rate) {
   ++iterations_;
-  begin_step(learning_rate);
+  float rate = learning_rate;
+  begin_step(rate);
   for (Parameter& parameter : parameters) {
     const Tensor gradient = parameter.variable.take_grad();
     if (gradient.empty()) continue;
     Tensor& value = parameter.variable.mutable_value();
     PERCH_CHECK(gradient.shape() == value.shape(), "{}: gradient of shape {} for a value of {}",
                 parameter.name, gradient.shape().to_string(), value.shape().to_string());
+    if (const float own = learning_rate * parameter.rate_factor; own != rate)
+      begin_step(rate = own);
+    weight_decay_ = parameter.weight_decay;
     update(parameter.name, value, gradient);
   }
 }

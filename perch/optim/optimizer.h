@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,8 @@ namespace perch {
 struct Parameter {
   std::string name;
   Variable variable;
+  float rate_factor = 1.0f;                          ///< of the learning rate
+  std::optional<float> weight_decay = std::nullopt;  ///< instead of the optimizer's own
 };
 
 class Optimizer : public Visitable {
@@ -40,10 +43,14 @@ class Optimizer : public Visitable {
   /// The state of a parameter, zeros at first.
   Tensor& slot(const std::string& slot, const std::string& name, const Shape& shape);
 
+  /// Of the parameter that is updated.
+  float weight_decay_or(float own) const { return weight_decay_.value_or(own); }
+
   std::int32_t iterations_ = 0;
 
  private:
   std::map<std::string, std::map<std::string, Tensor>> slots_;
+  std::optional<float> weight_decay_;
 };
 
 }  // namespace perch

@@ -48,7 +48,7 @@ void Sgd::update(const std::string& name, Tensor& value, const Tensor& gradient)
   float* const velocity = keeps_velocity ? slot("momentum", name, value.shape()).data() : nullptr;
   const kernels::SgdStep step{.learning_rate = rate_,
                               .momentum = options_.momentum,
-                              .weight_decay = options_.weight_decay,
+                              .weight_decay = weight_decay_or(options_.weight_decay),
                               .nesterov = options_.nesterov};
   const auto kernel = kernels::active().optimize.sgd;
   for_each_chunk(value.size(), [&](std::int64_t begin, std::int64_t size) {
@@ -82,7 +82,7 @@ void Adam::update(const std::string& name, Tensor& value, const Tensor& gradient
                                .rate_2 = static_cast<float>(1.0 - options_.beta_2),
                                .epsilon = options_.epsilon,
                                .learning_rate = rate_,
-                               .weight_decay = options_.weight_decay};
+                               .weight_decay = weight_decay_or(options_.weight_decay)};
   const auto kernel = kernels::active().optimize.adam;
   for_each_chunk(value.size(), [&](std::int64_t begin, std::int64_t size) {
     kernel(value.data() + begin, m + begin, v + begin, gradient.data() + begin, size, step);

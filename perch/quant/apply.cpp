@@ -85,14 +85,14 @@ bool reads_input(const Model::Node& node) {
   return std::find(node.inputs.begin(), node.inputs.end(), Model::input) != node.inputs.end();
 }
 
-void quantize_input(Model& model) {
+void quantize_input(Model& model, const QuantSpec& spec) {
   std::vector<Model::Node>& nodes = model.mutable_nodes();
   std::set<std::string> names;
   for (const Model::Node& node : nodes) {
     if (reads_input(node) && node.layer->kind() == "QuantizeLayer") return;
     names.insert(node.layer->name());
   }
-  auto layer = std::make_unique<QuantizeLayer>(QuantSpec{});
+  auto layer = std::make_unique<QuantizeLayer>(spec);
   for (int i = 1; names.contains(layer->name()); ++i) {
     layer->set_name(fmt::format("quantize_layer_{}", i));
   }
@@ -133,7 +133,7 @@ void apply_in_place(Model& model, const std::map<std::string, QuantizeConfig>& c
   const Plan plan = options.output_quantizers ? with_feeding_layers(model, annotated) : annotated;
   check_plan(model, plan);
   wrap(model, plan);
-  if (options.input_quantizer) quantize_input(model);
+  if (options.input_quantizer) quantize_input(model, *options.input_quantizer);
 }
 
 }  // namespace perch

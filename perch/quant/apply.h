@@ -48,7 +48,7 @@ Annotated<M> quantize_annotate(M model, const QuantizeConfig& config) {
 
 struct ApplyOptions {
   /// Adds what tfmot adds. On the input a quantize_layer (AllValues, 8 bits, asymmetric).
-  bool input_quantizer = true;
+  std::optional<QuantSpec> input_quantizer = QuantSpec{};
   /// A float layer that is the sole input of an annotated one is wrapped: ReLU, LeakyReLU,
   /// Activation of these kinds, Add, Concatenate, AveragePooling2D and GlobalAveragePooling2D with
   /// an output quantizer (MovingAverage, 8 bits, asymmetric, per tensor); BatchNormalization and

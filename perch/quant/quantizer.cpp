@@ -1,201 +1,165 @@
 #include <algorithm>
-#include <charconv>
+#include <map>
+#include <utility>
 
 #include <perch/core/check.h>
-#include <perch/core/parallel.h>
+#include <perch/core/ops/elementwise.h>
 #include <perch/core/suggest.h>
+#include <perch/quant/learned_quantizers.h>
+#include <perch/quant/level_quantizers.h>
 #include <perch/quant/quantizer.h>
+#include <perch/quant/range_quantizer.h>
 
 namespace perch {
 namespace {
 
-struct Range {
-  float min, max;
-};
-
-// 1 - decay in double from the decimal number that the float stands for, then float32: 0.999
-// gives float32(0.001), which 1.0f - 0.999f is not.
-float step_of(const MovingAverage& policy) {
-  char text[64];
-  const auto written = std::to_chars(text, text + sizeof text, policy.decay);
-  double decay = 0.0;
-  std::from_chars(text, written.ptr, decay);
-  return static_cast<float>(1.0 - decay);
+std::map<std::string, QuantizerFactory>& registry() {
+  static std::map<std::string, QuantizerFactory> factories;
+  return factories;
 }
 
-// What a specification makes of an update, computed once for all ranges.
-struct Motion {
-  explicit Motion(const QuantSpec& spec)
-      : symmetric(spec.symmetric),
-        ratio(spec.narrow_range
-                  ? -1.0f
-                  : -static_cast<float>((1 << spec.bits) - 2) / static_cast<float>(1 << spec.bits)),
-        inverse(1.0f / ratio) {
-    if (const auto* const average = std::get_if<MovingAverage>(&spec.range)) {
-      step = step_of(*average);
-    }
+template <class Q>
+std::unique_ptr<Quantizer> make(const QuantSpec& spec, TensorRole role) {
+  if constexpr (std::is_constructible_v<Q, const QuantSpec&, TensorRole>) {
+    return std::make_unique<Q>(spec, role);
+  } else {
+    return std::make_unique<Q>(spec);
   }
-  bool symmetric;
-  float ratio, inverse;  // the inverse rounded to float32, as TensorFlow's graphs have it
-  float step = 0.0f;
-};
-
-// What LastValue and MovingAverage move to.
-Range target_of(Range seen, const Motion& motion) {
-  if (!motion.symmetric) return {std::min(seen.min, 0.0f), std::max(seen.max, 0.0f)};
-  return {std::min(seen.min, seen.max * motion.inverse),
-          std::max(seen.max, seen.min * motion.ratio)};
 }
 
-Range moved(const AllValues&, Range held, Range seen, const Motion& motion) {
-  if (motion.symmetric) {
-    // Unlike in target_of(), the maximum is compared with the widened minimum.
-    seen.min = std::min(seen.min, seen.max * motion.inverse);
-    seen.max = std::max(seen.max, seen.min * motion.ratio);
+QuantizerFactory factory_of(const RangePolicy& policy) {
+  if (std::holds_alternative<Lsq>(policy)) return make<LsqQuantizer>;
+  if (std::holds_alternative<LsqPlus>(policy)) return make<LsqPlusQuantizer>;
+  if (std::holds_alternative<Pact>(policy)) return make<PactQuantizer>;
+  if (std::holds_alternative<Tqt>(policy)) return make<TqtQuantizer>;
+  if (std::holds_alternative<DoReFa>(policy)) return make<DoReFaQuantizer>;
+  if (std::holds_alternative<Binary>(policy)) return make<BinaryQuantizer>;
+  if (std::holds_alternative<Ternary>(policy)) return make<TernaryQuantizer>;
+  if (std::holds_alternative<PowerOfTwo>(policy)) return make<PowerOfTwoQuantizer>;
+  if (const auto* const custom = std::get_if<Custom>(&policy)) {
+    const auto found = registry().find(custom->name);
+    if (found != registry().end()) return found->second;
+    fail(ErrorCode::usage, "there is no quantizer \"{}\"; register_quantizer() makes it known",
+         custom->name);
   }
-  return {std::min(std::min(held.min, seen.min), 0.0f),
-          std::max(std::max(held.max, seen.max), 0.0f)};
-}
-Range moved(const LastValue&, Range, Range seen, const Motion& motion) {
-  return target_of(seen, motion);
-}
-Range moved(const MovingAverage&, Range held, Range seen, const Motion& motion) {
-  const Range target = target_of(seen, motion);
-  return {held.min - (held.min - target.min) * motion.step,
-          held.max - (held.max - target.max) * motion.step};
-}
-Range moved(const Fixed&, Range held, Range, const Motion&) {
-  return held;
-}
-
-Range initial(const AllValues&) {
-  return {0.0f, 0.0f};
-}
-Range initial(const LastValue&) {
-  return {-6.0f, 6.0f};
-}
-Range initial(const MovingAverage&) {
-  return {-6.0f, 6.0f};
-}
-Range initial(const Fixed& policy) {
-  return {policy.min, policy.max};
-}
-
-// In the order of Granularity::Kind.
-const std::vector<std::string> granularity_names{"tensor", "channel", "axes"};
-
-void visit_granularity(Visitor& visitor, Granularity& granularity) {
-  std::string name = granularity_names[static_cast<std::size_t>(granularity.kind)];
-  visitor.config("granularity", name);
-  const auto found = std::find(granularity_names.begin(), granularity_names.end(), name);
-  PERCH_CHECK(found != granularity_names.end(), "there is no granularity \"{}\"; there are {}",
-              name, choices(name, granularity_names));
-  granularity.kind = static_cast<Granularity::Kind>(found - granularity_names.begin());
-  if (granularity.kind != Granularity::Kind::axes) return;
-  std::vector<std::int64_t> axes(granularity.axes.begin(), granularity.axes.end());
-  visitor.config("axes", axes);
-  granularity.axes.assign(axes.begin(), axes.end());
-}
-
-void visit_policy(Visitor& visitor, RangePolicy& policy) {
-  std::string name = policy_name(policy);
-  visitor.config("range", name);
-  if (name != policy_name(policy)) policy = policy_from_name(name);
-  if (auto* const average = std::get_if<MovingAverage>(&policy)) {
-    visitor.config("decay", average->decay);
-  }
-  if (auto* const fixed = std::get_if<Fixed>(&policy)) {
-    visitor.config("range_min", fixed->min);
-    visitor.config("range_max", fixed->max);
-  }
+  return make<RangeQuantizer>;
 }
 
 }  // namespace
 
-RangeQuantizer::RangeQuantizer(QuantSpec spec) : spec_(std::move(spec)) {
-  validate(spec_);
+Variable Quantizer::run(const Variable& x, const Context& context) {
+  const Variable y = (*this)(x, mode.observes ? context : context.frozen());
+  return mode.quantizes ? y : x;
 }
 
-void RangeQuantizer::build(const Shape& shape, const std::vector<int>& channel_axes) {
-  std::vector<int> axes;
-  if (spec_.granularity.kind == Granularity::Kind::channel) axes = channel_axes;
-  if (spec_.granularity.kind == Granularity::Kind::axes) axes = spec_.granularity.axes;
-  std::int64_t count = 1;
-  for (int& axis : axes) {
+std::unique_ptr<Quantizer> make_quantizer(const QuantSpec& spec, TensorRole role) {
+  validate(spec);
+  return factory_of(spec.range)(spec, role);
+}
+
+void register_quantizer(const std::string& name, QuantizerFactory factory) {
+  const std::vector<std::string>& own = policy_names();
+  PERCH_CHECK(!name.empty() && std::find(own.begin(), own.end(), name) == own.end(),
+              "a quantizer of one's own cannot be called \"{}\"; choose another name", name);
+  registry()[name] = std::move(factory);
+}
+
+std::vector<std::string> registered_quantizers() {
+  std::vector<std::string> names;
+  for (const auto& [name, factory] : registry()) names.push_back(name);
+  return names;
+}
+
+std::vector<std::int64_t> RangeAxes::cut_extents(const Shape& shape,
+                                                 std::int64_t group_size) const {
+  std::vector<std::int64_t> extents(shape.begin(), shape.end());
+  const auto at = extents.begin() + *cut;
+  *at /= group_size;
+  extents.insert(at + 1, group_size);
+  return extents;
+}
+
+RangeAxes range_axes(const Granularity& granularity, const Shape& shape,
+                     const std::vector<int>& channel_axes) {
+  using Kind = Granularity::Kind;
+  const auto resolve = [&](int axis) {
     PERCH_CHECK(axis >= -shape.rank() && axis < shape.rank(),
                 "axis {} does not exist in shape {}; it has {} axes", axis, shape.to_string(),
                 shape.rank());
-    axis = shape.normalise(axis);
-    count *= shape[axis];
+    return shape.normalise(axis);
+  };
+  RangeAxes result;
+  if (granularity.kind == Kind::axes) result.axes = granularity.axes;
+  if (granularity.kind == Kind::channel || granularity.kind == Kind::group) {
+    result.axes = channel_axes;
   }
-  std::sort(axes.begin(), axes.end());
-  const auto repeated = std::adjacent_find(axes.begin(), axes.end());
-  PERCH_CHECK(repeated == axes.end(), "axis {} of shape {} is named twice", *repeated,
+  for (int& axis : result.axes) axis = resolve(axis);
+  std::sort(result.axes.begin(), result.axes.end());
+  const auto repeated = std::adjacent_find(result.axes.begin(), result.axes.end());
+  PERCH_CHECK(repeated == result.axes.end(), "axis {} of shape {} is named twice", *repeated,
               shape.to_string());
+  for (const int axis : result.axes) result.ranges *= shape[axis];
+  if (granularity.kind != Kind::group) return result;
 
-  axes_ = std::move(axes);
-  const Shape ranges = axes_.empty() ? Shape{} : Shape{count};
-  const Range start = std::visit([](const auto& policy) { return initial(policy); }, spec_.range);
-  min_ = Tensor::full(ranges, start.min);
-  max_ = Tensor::full(ranges, start.max);
+  const int cut = resolve(granularity.axes.at(0));
+  const std::int64_t size = granularity.group_size;
+  PERCH_CHECK(shape[cut] % size == 0,
+              "groups of {} do not divide axis {} of shape {}, which has {} elements", size, cut,
+              shape.to_string(), shape[cut]);
+  PERCH_CHECK(shape.rank() < Shape::max_rank, "groups of shape {}: it has too many axes",
+              shape.to_string());
+  const auto same = std::find(result.axes.begin(), result.axes.end(), cut);
+  if (same != result.axes.end()) {
+    result.axes.erase(same);
+    result.ranges /= shape[cut];
+  }
+  for (int& axis : result.axes) axis += axis > cut ? 1 : 0;
+  result.axes.push_back(cut);
+  std::sort(result.axes.begin(), result.axes.end());
+  result.ranges *= shape[cut] / size;
+  result.cut = cut;
+  return result;
 }
 
-Variable RangeQuantizer::operator()(const Variable& x, const Context& context) {
-  PERCH_CHECK(!min_.empty(), "the quantizer has no range yet; build it first");
-  const bool fixed = std::holds_alternative<Fixed>(spec_.range);
-  if (context.training && !fixed) {
-    const TensorRange seen = range_of(x.value(), axes_);
-    PERCH_CHECK(seen.min.size() == min_.size(), "{} ranges do not fit the {} of shape {} along {}",
-                min_.size(), seen.min.size(), x.shape().to_string(), axes_);
-    track(seen);
+StepQuantOptions step_options(const std::vector<int>& axes, const QuantSpec& spec,
+                              const Context& context) {
+  StepQuantOptions options{.axes = axes, .rounding = spec.rounding};
+  if (spec.rounding == Rounding::stochastic && context.training) {
+    options.random = Random(context.seed, "quantizer.rounding", context.step);
   }
+  return options;
+}
+
+SpecQuantizer::SpecQuantizer(QuantSpec spec) : spec_(std::move(spec)) {
+  validate(spec_);
+}
+
+void SpecQuantizer::build(const Shape& shape, const std::vector<int>& channel_axes) {
+  axes_ = range_axes(spec_.granularity, shape, channel_axes);
+  built_ = true;
+  create_state(axes_.axes.empty() ? Shape{} : Shape{axes_.ranges});
+}
+
+Variable SpecQuantizer::operator()(const Variable& x, const Context& context) {
+  PERCH_CHECK(built_, "the quantizer has no range yet; build it first");
+  const bool cut = axes_.cut.has_value();
+  const std::vector<std::int64_t> whole(x.shape().begin(), x.shape().end());
+  const Variable in =
+      cut ? reshape(x, axes_.cut_extents(x.shape(), spec_.granularity.group_size)) : x;
+  std::int64_t count = 1;
+  for (const int axis : axes_.axes) count *= axis < in.shape().rank() ? in.shape()[axis] : 0;
+  PERCH_CHECK(count == axes_.ranges, "{} ranges do not fit the {} of shape {} along {}",
+              axes_.ranges, count, in.shape().to_string(), axes_.axes);
+  if (context.training) observe(in.value(), context);
   if (spec_.observe_only) return x;
-  return fake_quant(x, Variable(min_), Variable(max_),
-                    {.bits = spec_.bits,
-                     .narrow_range = spec_.narrow_range,
-                     .axes = axes_,
-                     .constant_range = fixed});
+  const Variable y = quantize(in, context);
+  return cut ? reshape(y, whole) : y;
 }
 
-void RangeQuantizer::track(const TensorRange& seen) {
-  const FlushDenormals guard;
-  const Motion motion(spec_);
-  std::visit(
-      [&](const auto& policy) {
-        for (std::int64_t i = 0; i < min_.size(); ++i) {
-          const Range range = moved(policy, {min_.data()[i], max_.data()[i]},
-                                    {seen.min.data()[i], seen.max.data()[i]}, motion);
-          min_.data()[i] = range.min;
-          max_.data()[i] = range.max;
-        }
-      },
-      spec_.range);
-}
-
-void RangeQuantizer::restore(const Tensor& min, const Tensor& max) {
-  min_.copy_from(min);
-  max_.copy_from(max);
-}
-
-void RangeQuantizer::visit(Visitor& visitor) {
-  std::int64_t bits = spec_.bits;
-  visitor.config("bits", bits);
-  spec_.bits = static_cast<int>(bits);
-  visit_granularity(visitor, spec_.granularity);
-  visitor.config("symmetric", spec_.symmetric);
-  visitor.config("narrow_range", spec_.narrow_range);
-  visit_policy(visitor, spec_.range);
-  visitor.config("observe_only", spec_.observe_only);
-  visitor.buffer("min", min_);
-  visitor.buffer("max", max_);
-}
-
-std::vector<QuantGrid> RangeQuantizer::grids() const {
-  std::vector<QuantGrid> grids;
-  for (std::int64_t i = 0; i < min_.size(); ++i) {
-    grids.push_back(QuantGrid::of(min_.data()[i], max_.data()[i], spec_.bits, spec_.narrow_range));
-  }
-  return grids;
+void SpecQuantizer::visit(Visitor& visitor) {
+  visit_spec(visitor, spec_);
+  visit_mode(visitor, mode);
+  visit_state(visitor);
 }
 
 }  // namespace perch

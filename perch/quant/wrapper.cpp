@@ -63,18 +63,17 @@ std::string activation_prefix(Layer& layer) {
   return before ? "pre_activation" : "post_activation";
 }
 
-using Quantizers = std::map<std::string, std::unique_ptr<RangeQuantizer>>;
+using Quantizers = std::map<std::string, std::unique_ptr<Quantizer>>;
 
 // `config` must be resolved.
 Quantizers make_quantizers(Layer& layer, const QuantizeConfig& config) {
   Quantizers result;
-  const auto add = [&](const std::string& prefix, const QuantSpec& spec) {
-    result[prefix] =
-        named_errors(layer, prefix, [&] { return std::make_unique<RangeQuantizer>(spec); });
+  const auto add = [&](const std::string& prefix, const QuantSpec& spec, TensorRole role) {
+    result[prefix] = named_errors(layer, prefix, [&] { return make_quantizer(spec, role); });
   };
-  for (const auto& [name, spec] : config.weights) add(name, spec);
-  if (config.activation) add(activation_prefix(layer), *config.activation);
-  if (config.output) add("output", *config.output);
+  for (const auto& [name, spec] : config.weights) add(name, spec, TensorRole::weight);
+  if (config.activation) add(activation_prefix(layer), *config.activation, TensorRole::activation);
+  if (config.output) add("output", *config.output, TensorRole::activation);
   return result;
 }
 
@@ -132,7 +131,13 @@ void QuantizeWrapper::build_quantizers(const Shape& output) {
 Variable QuantizeWrapper::quantize(const std::string& prefix, const Variable& x,
                                    const Context& context) {
   const auto found = quantizers_.find(prefix);
-  return found == quantizers_.end() ? x : (*found->second)(x, context);
+  if (found == quantizers_.end()) return x;
+  Quantizer& quantizer = *found->second;
+  if (quantizer.spec().rounding != Rounding::stochastic) return quantizer.run(x, context);
+  // Random numbers of its own for every quantizer.
+  Context own = context;
+  own.seed = Random(context.seed, name() + "/" + prefix).bits(0);
+  return quantizer.run(x, own);
 }
 
 Context QuantizeWrapper::inner_context(const Context& context) const {
@@ -170,37 +175,31 @@ void QuantizeWrapper::visit(Visitor& visitor) {
   for (const std::string& prefix : order_) visitor.part(prefix, *quantizers_.at(prefix));
 }
 
-QuantizeLayer::QuantizeLayer(QuantSpec spec) : quantizer_(std::move(spec)) {
+QuantizeLayer::QuantizeLayer(QuantSpec spec)
+    : quantizer_(make_quantizer(spec, TensorRole::activation)) {
   set_name("quantize_layer");
 }
 
 Shape QuantizeLayer::build_one(const Shape& input, const WeightInit&) {
   const Shape batch = input.batched(1);
-  quantizer_.build(batch, {batch.rank() - 1});
-  const std::vector<int>& axes = quantizer_.axes();
+  quantizer_->build(batch, {batch.rank() - 1});
+  const std::vector<int>& axes = quantizer_->axes();
   PERCH_CHECK(std::find(axes.begin(), axes.end(), 0) == axes.end(),
               "axis 0 is the batch, which cannot keep ranges");
   return input;
 }
 
 Variable QuantizeLayer::apply_one(const Variable& x, const Weights&, const Context& context) {
-  return quantizer_(x, context);
+  return quantizer_->run(x, context);
 }
 
 void QuantizeLayer::visit(Visitor& visitor) {
-  visitor.part("quantize_layer", quantizer_);
+  visitor.part("quantize_layer", *quantizer_);
   visitor.counter("optimizer_step", optimizer_step_);
 }
 
 // Beside the classes, so that whoever has one of these layers has its registration linked too.
 namespace {
-
-QuantSpec read_spec(const LayerSpec& part) {
-  RangeQuantizer quantizer{QuantSpec{}};
-  apply_config(part, quantizer);
-  validate(quantizer.spec());
-  return quantizer.spec();
-}
 
 std::unique_ptr<Layer> make_wrapper(const LayerSpec& spec) {
   std::unique_ptr<Layer> layer;
@@ -209,16 +208,20 @@ std::unique_ptr<Layer> make_wrapper(const LayerSpec& spec) {
     if (role == "layer") {
       layer = make_layer(child);
     } else if (role == "output") {
-      config.output = read_spec(child);
+      config.output = spec_from_config(child);
     } else if (role == "pre_activation" || role == "post_activation") {
-      config.activation = read_spec(child);
+      config.activation = spec_from_config(child);
     } else {
-      config.weights[role] = read_spec(child);
+      config.weights[role] = spec_from_config(child);
     }
   }
   if (layer == nullptr) fail(ErrorCode::bad_data, "a QuantizeWrapper without a layer");
   auto wrapper = std::make_unique<QuantizeWrapper>(std::move(layer), std::move(config));
   apply_config(spec, *wrapper);
+  for (const auto& [role, child] : spec.children) {
+    const auto part = wrapper->quantizers().find(role);
+    if (part != wrapper->quantizers().end()) apply_config(child, *part->second);
+  }
   return wrapper;
 }
 
@@ -226,8 +229,9 @@ std::unique_ptr<Layer> make_quantize_layer(const LayerSpec& spec) {
   if (spec.children.size() != 1 || spec.children[0].first != "quantize_layer") {
     fail(ErrorCode::bad_data, "a QuantizeLayer without its quantizer");
   }
-  auto layer = std::make_unique<QuantizeLayer>(read_spec(spec.children[0].second));
+  auto layer = std::make_unique<QuantizeLayer>(spec_from_config(spec.children[0].second));
   apply_config(spec, *layer);
+  apply_config(spec.children[0].second, layer->quantizer());
   return layer;
 }
 

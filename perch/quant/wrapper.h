@@ -45,7 +45,7 @@ class QuantizeWrapper final : public Layer {
   /// With weights by their stored names.
   const QuantizeConfig& config() const { return config_; }
   /// By state prefix: "kernel", "depthwise_kernel", "post_activation", "output".
-  const std::map<std::string, std::unique_ptr<RangeQuantizer>>& quantizers() const {
+  const std::map<std::string, std::unique_ptr<Quantizer>>& quantizers() const {
     return quantizers_;
   }
   /// The prefixes in the order of the state: weights, activation, output.
@@ -56,7 +56,7 @@ class QuantizeWrapper final : public Layer {
 
   std::unique_ptr<Layer> layer_;
   QuantizeConfig config_;
-  std::map<std::string, std::unique_ptr<RangeQuantizer>> quantizers_;
+  std::map<std::string, std::unique_ptr<Quantizer>> quantizers_;
   std::vector<std::string> order_;
   std::int32_t optimizer_step_ = -1;  // tfmot stores it and never updates it
 };
@@ -69,15 +69,15 @@ class QuantizeLayer final : public UnaryLayer {
 
   std::string kind() const override { return "QuantizeLayer"; }
   void visit(Visitor& visitor) override;
-  RangeQuantizer& quantizer() { return quantizer_; }
-  const RangeQuantizer& quantizer() const { return quantizer_; }
+  Quantizer& quantizer() { return *quantizer_; }
+  const Quantizer& quantizer() const { return *quantizer_; }
 
  protected:
   Shape build_one(const Shape& input, const WeightInit& init) override;
   Variable apply_one(const Variable& x, const Weights& weights, const Context& context) override;
 
  private:
-  RangeQuantizer quantizer_;
+  std::unique_ptr<Quantizer> quantizer_;
   std::int32_t optimizer_step_ = -1;
 };
 

@@ -41,6 +41,10 @@ void check(const FitOptions& options, std::int64_t train_images) {
       options.batch_size, train_images);
   PERCH_CHECK(std::isfinite(options.clip_norm) && options.clip_norm >= 0.0f,
               "fit: clip_norm {} must be above 0, or 0 for no clipping", options.clip_norm);
+  PERCH_CHECK(std::isfinite(options.range_rate_factor) && options.range_rate_factor >= 0.0f,
+              "fit: range_rate_factor {} must not be negative", options.range_rate_factor);
+  PERCH_CHECK(std::isfinite(options.range_weight_decay) && options.range_weight_decay >= 0.0f,
+              "fit: range_weight_decay {} must not be negative", options.range_weight_decay);
   for (const CallbackPtr& callback : options.callbacks) {
     PERCH_CHECK(callback != nullptr, "fit: one of the callbacks is null; leave it out");
   }
@@ -80,7 +84,7 @@ History Trainer::fit(const Dataset& data, const FitOptions& options) {
   }
 
   stop_ = false;
-  Run run{trainable_parameters(), options, loader.batches()};
+  Run run{trainable_parameters(options), options, loader.batches()};
   const TrainPlan plan{options.epochs, run.batches, options.batch_size, train.size(),
                        validation.size()};
   for (const CallbackPtr& callback : options.callbacks) callback->on_train_begin(*this, plan);
@@ -131,7 +135,7 @@ EpochResult Trainer::train_epoch(Loader& loader, Run& run) {
 double Trainer::train_batch(const Batch& batch, float learning_rate) {
   plan();
   const FitOptions defaults;
-  Run run{trainable_parameters(), defaults};
+  Run run{trainable_parameters(defaults), defaults};
   return step(batch, learning_rate, run).loss.value().item();
 }
 
@@ -154,10 +158,14 @@ Trainer::Score Trainer::step(const Batch& batch, float learning_rate, Run& run) 
   return result;
 }
 
-std::vector<Parameter> Trainer::trainable_parameters() {
+std::vector<Parameter> Trainer::trainable_parameters(const FitOptions& options) {
   std::vector<Parameter> parameters;
   for (const StateEntry& entry : state_of(model_)) {
-    if (entry.trainable) parameters.push_back({entry.name, *entry.weight});
+    if (!entry.trainable) continue;
+    Parameter& parameter = parameters.emplace_back(Parameter{entry.name, *entry.weight});
+    if (!entry.of_part) continue;
+    parameter.rate_factor = options.range_rate_factor;
+    parameter.weight_decay = options.range_weight_decay;
   }
   PERCH_CHECK(!parameters.empty(),
               "fit: the model has no trainable weight; add a layer that has, or unfreeze one with "

@@ -28,6 +28,10 @@ struct FitOptions {
   Schedule schedule = {};
   Augmentation augmentation = {};
   float clip_norm = 0.0f;  ///< scales gradients to at most this global norm; 0: off
+  /// Of trained quantization ranges, as a factor of the weights' learning rate; and their weight
+  /// decay, instead of the optimizer's own for weights.
+  float range_rate_factor = 1.0f;
+  float range_weight_decay = 0.0f;
   std::vector<CallbackPtr> callbacks = {};
 };
 
@@ -89,7 +93,7 @@ class Trainer {
   EpochResult train_epoch(Loader& loader, Run& run);
   Evaluation evaluate(Loader& loader);
   void check_fits(const char* verb, const Dataset& data) const;
-  std::vector<Parameter> trainable_parameters();
+  std::vector<Parameter> trainable_parameters(const FitOptions& options);
 
   Model& model_;
   std::unique_ptr<Optimizer> optimizer_;

@@ -282,7 +282,7 @@ TEST_CASE("what no block does is done layer by layer") {
                             const QuantizeConfig& config) {
     model.build({8, 8, 4});
     apply_in_place(model, {{layer, config}},
-                   {.input_quantizer = false, .output_quantizers = false});
+                   {.input_quantizer = std::nullopt, .output_quantizers = false});
     return fuse(model).blocks();
   };
   const auto conv_relu = [] { return Sequential{Conv2D(4, 3), ReLU()}; };

@@ -163,7 +163,7 @@ TEST_CASE("a perch_config of another form is bad data") {
     return load_error(saved.file());
   };
   CHECK(contains(error_with("\"format_version\":1", "\"format_version\":2"), "newer perch"));
-  CHECK(contains(error_with("\"bits\":5", "\"bits\":1"), "bits"));
+  CHECK(contains(error_with("\"bits\":5", "\"bits\":0"), "bits"));
   CHECK(contains(error_with("\"kind\":\"ReLU\"", "\"kind\":\"RLeU\""), "RLeU"));
   CHECK(contains(error_with("\"filters\":4", "\"filters\":-4"), "conv2d"));
   CHECK(contains(error_with("\"name\":\"flatten\"", "\"name\":\"dense\""), "not unique"));

@@ -52,7 +52,7 @@ TEST_CASE("weights are found in tfmot's first order and under renamed scopes, la
   Sequential model{Conv2D(2, 1)};
   model.build({3, 3, 2});
   apply_in_place(model, {{"conv2d", {.weights = {{"kernel", QuantSpec{}}}}}},
-                 {.input_quantizer = false});
+                 {.input_quantizer = std::nullopt});
   const Tensor kernel({1, 1, 2, 2}, {1, 2, 3, 4}), bias({2}, {5, 6});
 
   const TempFolder folder;

@@ -8,7 +8,7 @@
 #include <tests/support/golden.h>
 
 #include <perch/core/kernels/table.h>
-#include <perch/quant/quantizer.h>
+#include <perch/quant/range_quantizer.h>
 
 using namespace perch;
 using namespace perch::test;

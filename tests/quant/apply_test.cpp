@@ -92,7 +92,7 @@ TEST_CASE("apply keeps weights, and its additions can be left out") {
   const Tensor before = model.forward(x, Context::for_inference()).value();
   const QuantizeConfig observing{.weights = {{"kernel", {.observe_only = true}}}};
   Sequential same = quantize_apply(quantize_annotate(std::move(model), observing),
-                                   {.input_quantizer = false, .output_quantizers = false});
+                                   {.input_quantizer = std::nullopt, .output_quantizers = false});
   CHECK(layer_names(same).front() == "quant_conv2d");
   CHECK(layer_names(same)[2] == "re_lu");
   CHECK(layer_names(same).back() == "quant_dense");
@@ -156,8 +156,8 @@ TEST_CASE("bad annotations are refused before anything is changed") {
   };
   CHECK_THAT(message({}), Catch::Contains("no layer is annotated"));
   CHECK_THAT(message({{"conv2", config}}), Catch::Contains("nearest: conv2d"));
-  CHECK_THAT(message({{"conv2d", config}, {"dense", {.weights = {{"kernel", {.bits = 1}}}}}}),
-             Catch::Contains("dense, kernel") && Catch::Contains("1 bits"));
+  CHECK_THAT(message({{"conv2d", config}, {"dense", {.weights = {{"kernel", {.bits = 0}}}}}}),
+             Catch::Contains("dense, kernel") && Catch::Contains("0 bits"));
   CHECK_THAT(message({{"conv2d", {.weights = {{"kernel", {.granularity = per_axes({4})}}}}}}),
              Catch::Contains("conv2d, kernel") && Catch::Contains("axis 4"));
   CHECK_THAT(message({{"re_lu", config}}), Catch::Contains("has no weight \"kernel\""));

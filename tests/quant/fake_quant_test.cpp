@@ -182,7 +182,7 @@ TEST_CASE("bad bits, axes and range sizes are named") {
   const auto message = [&](const FakeQuantOptions& options) {
     return error_of(ErrorCode::usage, [&] { fake_quant(x, one, one, options); });
   };
-  CHECK_THAT(message({.bits = 1}), Catch::Contains("1 bits") && Catch::Contains("2 to 16"));
+  CHECK_THAT(message({.bits = 0}), Catch::Contains("0 bits") && Catch::Contains("1 to 16"));
   CHECK_THAT(message({.bits = 17}), Catch::Contains("17 bits"));
   CHECK_THAT(message({.axes = {2}}), Catch::Contains("axis 2") && Catch::Contains("[2, 3]"));
   CHECK_THAT(message({.axes = {1, -1}}), Catch::Contains("twice"));

@@ -5,7 +5,7 @@
 
 #include <perch/core/random.h>
 #include <perch/quant/config.h>
-#include <perch/quant/quantizer.h>
+#include <perch/quant/range_quantizer.h>
 
 using namespace perch;
 using namespace perch::test;
@@ -79,6 +79,7 @@ TEST_CASE("every policy keeps a range of its own per channel on every rank and a
                RangePolicy(Fixed{-0.7f, 1.2f}));
   const int bits = GENERATE(2, 4, 8, 16);
   const bool symmetric = GENERATE(false, true), narrow = GENERATE(false, true);
+  if (symmetric && std::holds_alternative<Fixed>(policy)) return;  // refused
   for (const Subject& subject : subjects) {
     INFO(policy_name(policy) << " " << bits << " bits, symmetric " << symmetric << ", narrow "
                              << narrow << ", " << subject.kind << subject.shape.to_string());

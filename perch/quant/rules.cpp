@@ -1,0 +1,101 @@
+#include <algorithm>
+#include <set>
+
+#include <fnmatch.h>
+
+#include <perch/core/check.h>
+#include <perch/core/suggest.h>
+#include <perch/quant/rules.h>
+
+namespace perch {
+namespace {
+
+bool quantized(const Layer& layer) {
+  return layer.kind() == "QuantizeWrapper" || layer.kind() == "QuantizeLayer";
+}
+
+bool matches(const LayerFilter& filter, const Layer& layer, const Layer* first, const Layer* last) {
+  const auto named = [&](const std::string& pattern) {
+    return fnmatch(pattern.c_str(), layer.name().c_str(), 0) == 0;
+  };
+  const auto is = [&](const std::string& kind) { return kind == layer.kind(); };
+  using Place = LayerFilter::Place;
+  return (filter.names.empty() || std::ranges::any_of(filter.names, named)) &&
+         (filter.kinds.empty() || std::ranges::any_of(filter.kinds, is)) &&
+         (filter.place != Place::first || &layer == first) &&
+         (filter.place != Place::last || &layer == last);
+}
+
+[[noreturn]] void fail_unmatched(const LayerRule& rule, const Model& model) {
+  std::vector<std::string> names, kinds;
+  for (const Model::Node& node : model.nodes()) {
+    if (quantized(*node.layer)) continue;
+    names.push_back(node.layer->name());
+    if (std::ranges::find(kinds, node.layer->kind()) == kinds.end()) {
+      kinds.push_back(node.layer->kind());
+    }
+  }
+  const LayerFilter& filter = rule.filter;
+  if (!filter.names.empty()) {
+    fail(ErrorCode::usage, "{} matches no layer of {}; its layers are {}", rule.origin,
+         model.name(), choices(filter.names.front(), names));
+  }
+  fail(ErrorCode::usage, "{} matches no layer of {}; its kinds are {}", rule.origin, model.name(),
+       choices(filter.kinds.empty() ? "" : filter.kinds.front(), kinds));
+}
+
+}  // namespace
+
+std::vector<Decision> decide(const Model& model, const QuantRules& rules) {
+  PERCH_CHECK(model.built(), "quantize: the model is not built; call build() first");
+  std::map<std::string, QuantizeConfig> scheme;
+  if (rules.scheme) scheme = n_bit(model, *rules.scheme);
+  std::vector<const Layer*> weighted;
+  for (const Model::Node& node : model.nodes()) {
+    if (!main_weight(node.layer->kind()).empty()) weighted.push_back(node.layer.get());
+  }
+  const Layer* const first = weighted.empty() ? nullptr : weighted.front();
+  const Layer* const last = weighted.empty() ? nullptr : weighted.back();
+
+  std::vector<Decision> decisions;
+  std::set<const LayerRule*> used;
+  for (std::size_t i = 0; i < model.nodes().size(); ++i) {
+    Layer& layer = *model.nodes()[i].layer;
+    if (quantized(layer)) continue;
+    Decision decision{.layer = layer.name(), .kind = layer.kind()};
+    if (const auto found = scheme.find(layer.name()); found != scheme.end()) {
+      decision.origin = "scheme";
+      decision.config = found->second;
+    }
+    for (const LayerRule& rule : rules.rules) {
+      if (!matches(rule.filter, layer, first, last)) continue;
+      used.insert(&rule);
+      decision.origin = rule.origin;
+      decision.config = rule.config;
+    }
+    if (decision.config) {
+      try {
+        QuantizeWrapper::check(layer, *decision.config, model.node_shapes()[i]);
+      } catch (const Error& error) {
+        fail(error.code(), "{}: {}", decision.origin, error.what());
+      }
+    }
+    decisions.push_back(std::move(decision));
+  }
+  for (const LayerRule& rule : rules.rules) {
+    if (!used.contains(&rule)) fail_unmatched(rule, model);
+  }
+  return decisions;
+}
+
+void apply_rules(Model& model, const QuantRules& rules) {
+  std::map<std::string, QuantizeConfig> configs;
+  for (Decision& decision : decide(model, rules)) {
+    if (decision.config) configs.emplace(decision.layer, *std::move(decision.config));
+  }
+  apply_in_place(model, configs,
+                 {.input_quantizer = rules.input,
+                  .output_quantizers = !rules.scheme && rules.output_quantizers});
+}
+
+}  // namespace perch

@@ -1,0 +1,90 @@
+// Every quantizer from the command line: trained, saved, and the same again from the file.
+#include <fstream>
+
+#include <catch2/catch.hpp>
+#include <fmt/format.h>
+#include <tests/apps/command_line.h>
+
+using namespace perch::test;
+
+namespace {
+
+const std::vector<std::string> names{
+    "all_values", "last_value",    "moving_average", "fixed",
+    "percentile", "histogram_mse", "entropy",        "mse",
+    "lsq",        "lsq_plus",      "pact",           "tqt",
+    "dorefa",     "binary",        "ternary",        "power_of_two"};
+
+/// The rule that `inspect --quant-config` names for a layer.
+std::string rule_of(const Json& report, const std::string& layer) {
+  for (const auto& entry : report.at("layers")) {
+    if (entry.at("name") == layer) return entry.at("rule");
+  }
+  FAIL("no layer " << layer);
+  return {};
+}
+
+}  // namespace
+
+TEST_CASE("each quantizer, of weights and of activations, comes back from its file") {
+  const TestFolder folder;
+  const std::string data = write_data(folder, 80, 20), save = folder / "models";
+  for (const std::string& name : names) {
+    for (const bool activations : {false, true}) {
+      CAPTURE(name, activations);
+      Arguments arguments{"train",    "ds_net", "--data",       data,
+                          "--save",   save,     "--batch-size", "20",
+                          "--epochs", "2",      "--name",       fmt::format("{}", activations)};
+      arguments.insert(arguments.end(),
+                       {activations ? "--activation-quantizer" : "--quantizer", name});
+      const Json trained = result(arguments);
+      const Json evaluated =
+          result({"evaluate", trained.at("model"), "--data", data, "--split", "test"});
+      CHECK(evaluated.at("loss") == trained.at("test_loss"));
+    }
+  }
+}
+
+TEST_CASE("groups, roundings, schedules and scales of powers of two are honoured in training") {
+  const TestFolder folder;
+  const std::string data = write_data(folder, 80, 20), save = folder / "models";
+  std::vector<double> losses;
+  for (const Arguments& flags :
+       {Arguments{}, Arguments{"--group-size", "1"}, Arguments{"--rounding", "half_even"},
+        Arguments{"--rounding", "stochastic"}, Arguments{"--power-of-two-scale"},
+        Arguments{"--ranges-until", "1"}, Arguments{"--activations-from", "3"}}) {
+    Arguments arguments{"train",         "ds_net", "--data",       data, "--save",   save,
+                        "--weight-bits", "3",      "--batch-size", "20", "--epochs", "2"};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    const Json trained = result(arguments);
+    const Json evaluated =
+        result({"evaluate", trained.at("model"), "--data", data, "--split", "test"});
+    CHECK(evaluated.at("loss") == trained.at("test_loss"));
+    const double loss = trained.at("test_loss");
+    for (const double other : losses) CHECK(loss != other);
+    losses.push_back(loss);
+  }
+}
+
+TEST_CASE("a rules file quantizes, names the model and is explained by inspect") {
+  const TestFolder folder;
+  const std::string data = write_data(folder, 80, 20), rules = folder / "mine.toml";
+  std::ofstream(rules) << "scheme = \"default_8bit\"\n[[rule]]\nplace = \"first\"\nfloat = true\n";
+  const Json trained = result({"train", "ds_net", "--data", data, "--save", folder / "models",
+                               "--batch-size", "20", "--quant-config", rules});
+  CHECK(trained.at("name") == "ds_net_mine");
+  const Json decided = result({"inspect", "ds_net", "--quant-config", rules});
+  CHECK(rule_of(decided, "conv2d").starts_with("rule 1, line 2"));
+  CHECK(rule_of(decided, "depthwise_conv2d") == "scheme");
+  CHECK(rule_of(decided, "flatten").empty());
+
+  check_error(
+      run_perch({"train", "ds_net", "--data", data, "--quant-config", rules, "--per-tensor"}), 2,
+      {"--per-tensor", "--quant-config", "exclude"});
+  check_error(run_perch({"train", "ds_net", "--data", data, "--quant-config", folder / "no.toml"}),
+              66, {"no.toml"});
+  std::ofstream(rules) << "[[rule]]\nlayers = \"conv\"\nfloat = true\n";
+  check_error(run_perch({"train", "ds_net", "--data", data, "--quant-config", rules}), 2,
+              {"rule 1, line 1", "nearest: conv2d"});
+  CHECK_FALSE(std::filesystem::exists(folder / "models/ds_net_no.h5"));
+}

@@ -28,6 +28,7 @@
 #include <perch/models/models.h>
 #include <perch/optim/optimizers.h>
 #include <perch/optim/schedule.h>
+#include <perch/ptq/ptq.h>
 #include <perch/quant/apply.h>
 #include <perch/quant/config.h>
 #include <perch/quant/quantizer.h>

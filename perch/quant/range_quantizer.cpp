@@ -1,5 +1,6 @@
-#include <span>
+#include <cstdint>
 #include <utility>
+#include <vector>
 
 #include <perch/core/ops/slices.h>
 #include <perch/core/ops/step_quant.h>
@@ -8,6 +9,26 @@
 #include <perch/quant/range_quantizer.h>
 
 namespace perch {
+namespace {
+
+// Searches take their time for every value.
+constexpr std::int64_t most_searched = 1 << 15;
+
+/// The values, or most_searched of them in an order without any pattern.
+std::vector<float> searched_values(const float* values, std::int64_t size) {
+  if (size <= most_searched) return {values, values + size};
+  // A prime above every size: no index comes twice.
+  constexpr std::uint64_t prime = 4294967311;
+  std::vector<float> chosen(static_cast<std::size_t>(most_searched));
+  std::uint64_t index = 0;
+  for (float& value : chosen) {
+    value = values[index];
+    index = (index + prime) % static_cast<std::uint64_t>(size);
+  }
+  return chosen;
+}
+
+}  // namespace
 
 RangeQuantizer::RangeQuantizer(QuantSpec spec) : SpecQuantizer(std::move(spec)) {}
 
@@ -33,9 +54,8 @@ void RangeQuantizer::observe(const Tensor& x, const Context&) {
   const RangeMotion motion(spec());
   Tensor min = min_.clone(), max = max_.clone();
   parallel_for(slices.count(), [&](std::int64_t i) {
-    const auto size = static_cast<std::size_t>(slices.size());
-    const Range range = motion.after_values({min_.data()[i], max_.data()[i]},
-                                            {values + i * slices.size(), size}, updates_);
+    const std::vector<float> searched = searched_values(values + i * slices.size(), slices.size());
+    const Range range = motion.after_values({min_.data()[i], max_.data()[i]}, searched, updates_);
     min.data()[i] = range.min;
     max.data()[i] = range.max;
   });

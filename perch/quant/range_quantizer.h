@@ -10,8 +10,9 @@ namespace perch {
 
 /// State "min" and "max", shape [] or [count], and "updates" where the policy counts its steps.
 /// Straight-through gradient; none flows to the range. NaN is passed over where the range follows
-/// the extremes; a search refuses it. A Fixed range is state too, so that files and inspection show
-/// it, and quantizes as TensorFlow's op for constant ranges does.
+/// the extremes; a search refuses it, and looks at 32,768 values of a range at most. A Fixed range
+/// is state too, so that files and inspection show it, and quantizes as TensorFlow's op for
+/// constant ranges does.
 class RangeQuantizer final : public SpecQuantizer {
  public:
   explicit RangeQuantizer(QuantSpec spec);

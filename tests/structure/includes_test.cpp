@@ -21,6 +21,7 @@ const std::map<std::string, std::set<std::string>> allowed = {
     {"quant", {"core", "layers"}},
     {"fuse", {"core", "layers", "quant"}},
     {"train", {"core", "layers", "quant", "optim", "datasets", "fuse"}},
+    {"ptq", {"core", "layers", "quant", "optim", "datasets"}},
     {"io", {"core", "layers", "quant", "optim", "train", "datasets"}},
 };
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 
 #include <perch/core/check.h>
 #include <perch/core/ops/slices.h>
@@ -25,25 +26,40 @@ Slices::Slices(const Shape& shape, const std::vector<int>& axes) : shape_(shape)
   if (rest_.empty()) rest_.push_back({1, 1});
 }
 
-// move(element of the rows, element of the tensor, tensor's stride, length) for each run along the
-// last of the other axes.
+// move(element of the rows, element of the tensor, tensor's stride, length) for pieces of each run
+// along the last of the other axes. Neighbouring rows go piece by piece together: in the tensor,
+// their elements are neighbours too.
 template <class Move>
 void Slices::for_runs(const Move& move) const {
   const Axis run = rest_.back();
   const std::int64_t runs = run.extent == 0 ? 0 : size_ / run.extent;
-  parallel_for(count_, [&](std::int64_t row) {
-    std::int64_t base = 0, index = row;
-    for (auto axis = kept_.rbegin(); axis != kept_.rend(); ++axis) {
-      base += index % axis->extent * axis->stride;
-      index /= axis->extent;
+  const Chunks blocks(count_, 16), pieces(run.extent, 16);
+  const auto place = [](std::int64_t index, const Axis* axis, const Axis* end) {
+    std::int64_t at = 0;
+    while (axis != end) {
+      --end;
+      at += index % end->extent * end->stride;
+      index /= end->extent;
+    }
+    return at;
+  };
+  parallel_for(blocks.number(), [&](std::int64_t block) {
+    const ChunkRange rows = blocks[block];
+    std::array<std::int64_t, 16> bases;
+    for (std::int64_t row = rows.begin; row < rows.end; ++row) {
+      bases[static_cast<std::size_t>(row - rows.begin)] =
+          place(row, kept_.data(), kept_.data() + kept_.size());
     }
     for (std::int64_t i = 0; i < runs; ++i) {
-      std::int64_t from = base, rest = i;
-      for (auto axis = rest_.rbegin() + 1; axis != rest_.rend(); ++axis) {
-        from += rest % axis->extent * axis->stride;
-        rest /= axis->extent;
+      const std::int64_t offset = place(i, rest_.data(), rest_.data() + rest_.size() - 1);
+      for (std::int64_t p = 0; p < pieces.number(); ++p) {
+        const ChunkRange piece = pieces[p];
+        for (std::int64_t row = rows.begin; row < rows.end; ++row) {
+          const std::int64_t base = bases[static_cast<std::size_t>(row - rows.begin)];
+          move(row * size_ + i * run.extent + piece.begin, base + offset + piece.begin * run.stride,
+               run.stride, piece.size());
+        }
       }
-      move(row * size_ + i * run.extent, from, run.stride, run.extent);
     }
   });
 }

@@ -1,0 +1,97 @@
+#include <algorithm>
+
+#include <perch/core/check.h>
+#include <perch/ptq/parts.h>
+
+namespace perch {
+namespace {
+
+class FindWeight final : public Visitor {
+ public:
+  explicit FindWeight(std::string_view name) : name_(name) {}
+  void weight(std::string_view name, Variable& value) override {
+    if (name == name_) found = &value;
+  }
+  void child(std::string_view, Visitable&) override {}
+  void part(std::string_view, Visitable&) override {}
+
+  Variable* found = nullptr;
+
+ private:
+  std::string_view name_;
+};
+
+}  // namespace
+
+Layer& unwrapped(Layer& layer) {
+  auto* const wrapper = dynamic_cast<QuantizeWrapper*>(&layer);
+  return wrapper == nullptr ? layer : wrapper->layer();
+}
+
+bool is_linear(const Layer& layer) {
+  return !main_weight(layer.kind()).empty();
+}
+
+Variable* find_weight(Layer& layer, std::string_view name) {
+  FindWeight visitor(name);
+  layer.visit(visitor);
+  return visitor.found;
+}
+
+std::optional<NodeId> sole_reader(const Model& model, NodeId node) {
+  if (node == model.output()) return std::nullopt;
+  std::optional<NodeId> reader;
+  for (std::size_t i = 0; i < model.nodes().size(); ++i) {
+    const auto reads = std::ranges::count(model.nodes()[i].inputs, node);
+    if (reads == 0) continue;
+    if (reads > 1 || reader) return std::nullopt;
+    reader = static_cast<NodeId>(i);
+  }
+  return reader;
+}
+
+std::vector<WrappedLinear> wrapped_linear_layers(Model& model) {
+  std::vector<WrappedLinear> found;
+  for (std::size_t i = 0; i < model.nodes().size(); ++i) {
+    Layer& layer = *model.nodes()[i].layer;
+    if (auto* const inner = dynamic_cast<Model*>(&layer)) {
+      std::ranges::copy(wrapped_linear_layers(*inner), std::back_inserter(found));
+    } else if (auto* const wrapper = dynamic_cast<QuantizeWrapper*>(&layer)) {
+      if (is_linear(wrapper->layer())) {
+        found.push_back({&model, static_cast<NodeId>(i), wrapper});
+      }
+    }
+  }
+  return found;
+}
+
+std::vector<Quantizer*> quantizers_of(Model& model) {
+  std::vector<Quantizer*> found;
+  for (const Model::Node& node : model.nodes()) {
+    if (auto* const inner = dynamic_cast<Model*>(node.layer.get())) {
+      std::ranges::copy(quantizers_of(*inner), std::back_inserter(found));
+    } else if (auto* const input = dynamic_cast<QuantizeLayer*>(node.layer.get())) {
+      found.push_back(&input->quantizer());
+    } else if (auto* const wrapper = dynamic_cast<QuantizeWrapper*>(node.layer.get())) {
+      for (const auto& [prefix, quantizer] : wrapper->quantizers()) {
+        found.push_back(quantizer.get());
+      }
+    }
+  }
+  return found;
+}
+
+void check_images(const char* verb, const Model& model, const Dataset& data, std::int64_t images,
+                  std::int64_t batch_size) {
+  PERCH_CHECK(model.built(), "{}: the model is not built; call build() first", verb);
+  PERCH_CHECK(
+      images >= 1 && images <= data.size(),
+      "{}: {} images wanted, there are {}; take at least 1 and at most as many as there are", verb,
+      images, data.size());
+  PERCH_CHECK(data.image_shape() == model.input_shape(),
+              "{}: the images are {}, the model takes {}; choose images of that shape", verb,
+              data.image_shape().to_string(), model.input_shape().to_string());
+  PERCH_CHECK(batch_size >= 1, "{}: batch size {} is below 1", verb, batch_size);
+}
+
+}  // namespace perch

@@ -5,8 +5,6 @@ import statistics
 import targets
 from targets import MODES, PEERS
 
-BEGIN, END = "<!-- peers:begin -->", "<!-- peers:end -->"
-
 
 def table(title, header, rows):
     lines = [f"{title}\n", "| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
@@ -168,10 +166,11 @@ class Report:
                 if abs(share) > targets.LOSS_TOLERANCE[mode]]
 
 
-def write(page, text):
-    """Between the page's markers."""
+def write(page, text, section="peers"):
+    """Between the page's markers of a section."""
+    begin, end = f"<!-- {section}:begin -->", f"<!-- {section}:end -->"
     old = page.read_text()
-    new, count = re.subn(f"{BEGIN}.*{END}", lambda _: f"{BEGIN}\n{text}{END}", old, flags=re.DOTALL)
+    new, count = re.subn(f"{begin}.*{end}", lambda _: f"{begin}\n{text}{end}", old, flags=re.DOTALL)
     if count != 1:
-        raise SystemExit(f"{page} has no {BEGIN} ... {END} to write between; put them back")
+        raise SystemExit(f"{page} has no {begin} ... {end} to write between; put them back")
     page.write_text(new)

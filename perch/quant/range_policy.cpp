@@ -86,13 +86,19 @@ Range RangeMotion::found_in(std::span<const float> values) const {
     const Range used = settled_range(target_of({range.min, range.max}), spec_);
     return SearchRange{used.min, used.max};
   };
+  // More bins than values would show noise, and take their time for every channel of a kernel.
+  const auto bins_of = [&](int bins) {
+    return static_cast<int>(
+        std::clamp<std::size_t>(values.size(), 16, static_cast<std::size_t>(bins)));
+  };
   SearchRange found{};
   if (const auto* const percentile = std::get_if<Percentile>(&spec_.range)) {
     found = percentile_range(values, decimal(percentile->percent));
   } else if (const auto* const histogram = std::get_if<HistogramMse>(&spec_.range)) {
-    found = histogram_mse_range(values, histogram->bins, settle, spec_.bits, spec_.narrow_range);
+    found = histogram_mse_range(values, bins_of(histogram->bins), settle, spec_.bits,
+                                spec_.narrow_range);
   } else if (const auto* const entropy = std::get_if<Entropy>(&spec_.range)) {
-    found = entropy_range(values, entropy->bins, spec_.bits);
+    found = entropy_range(values, bins_of(entropy->bins), spec_.bits);
   } else {
     found = least_error_range(values, settle, spec_.bits, spec_.narrow_range);
   }

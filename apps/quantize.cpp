@@ -1,6 +1,5 @@
 // perch quantize: quantizes a trained float model with a few images and no training.
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -43,8 +42,7 @@ void check(const PtqFlags& flags) {
   flags.quantize.check();
   PERCH_CHECK(flags.quantize.quantizes(),
               "--quantizer none leaves nothing to quantize; choose a quantizer");
-  static constexpr std::array<std::string_view, 4> of_training{
-      "--activations-from", "--ranges-until", "--range-rate-factor", "--range-weight-decay"};
+  const std::vector<std::string>& of_training = QuantizeFlags::training_only();
   for (const std::string& flag : flags.quantize.given()) {
     PERCH_CHECK(std::ranges::find(of_training, flag) == of_training.end(),
                 "{} has no effect without training; leave it out", flag);

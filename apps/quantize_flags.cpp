@@ -129,6 +129,9 @@ void QuantizeFlags::add_training_options(CLI::App& app, const std::string& group
   add(app.add_option("--activations-from", schedule_.activations_from,
                      "Activations are only observed before this step; default: 0")
           ->type_name("STEP"));
+  add(app.add_option("--full-from", schedule_.full_from,
+                     "Quantization grows until it is whole at this step; default: 0")
+          ->type_name("STEP"));
   add(app.add_option("--ranges-until", schedule_.ranges_until,
                      "Ranges stay as they are from this step on; default: never")
           ->type_name("STEP"));
@@ -149,6 +152,12 @@ std::vector<std::string> QuantizeFlags::given() const {
   return names;
 }
 
+const std::vector<std::string>& QuantizeFlags::training_only() {
+  static const std::vector<std::string> flags{"--activations-from", "--ranges-until", "--full-from",
+                                              "--range-rate-factor", "--range-weight-decay"};
+  return flags;
+}
+
 bool QuantizeFlags::has(const std::string& flag) const {
   const auto names = given();
   return std::find(names.begin(), names.end(), flag) != names.end();
@@ -158,7 +167,7 @@ void QuantizeFlags::check() const {
   check_choice("--quantizer", quantizer_, quantizer_names(use_));
   if (!quant_config_.empty()) {
     for (const auto& flag : given()) {
-      const bool of_training = flag.starts_with("--range") || flag == "--activations-from";
+      const bool of_training = std::ranges::find(training_only(), flag) != training_only().end();
       PERCH_CHECK(flag == "--quant-config" || of_training,
                   "{} and --quant-config exclude each other; put it into the file", flag);
     }
@@ -256,7 +265,7 @@ QuantRules QuantizeFlags::rules() const {
 
 FitOptions QuantizeFlags::ranges(const Optimizer& optimizer, FitOptions fit) const {
   if (!quantizes()) return fit;
-  if (has("--activations-from") || has("--ranges-until")) {
+  if (has("--activations-from") || has("--ranges-until") || has("--full-from")) {
     fit.callbacks.push_back(quantization_schedule(schedule_));
   }
   // Adam's steps have the size of the learning rate whatever the gradient's, which is a good part

@@ -23,6 +23,8 @@ class QuantizeFlags {
 
   /// Names of the flags that are on the command line.
   std::vector<std::string> given() const;
+  /// Those that say how training goes and not what is quantized how.
+  static const std::vector<std::string>& training_only();
   /// Throws Error(usage) for an unknown quantizer, flags that exclude each other, a combination
   /// that no quantizer has, and flags that are without effect.
   void check() const;

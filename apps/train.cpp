@@ -10,6 +10,8 @@
 #include <perch/core/check.h>
 #include <perch/io/keras.h>
 #include <perch/models/models.h>
+#include <perch/ptq/calibrate.h>
+#include <perch/ptq/reestimate.h>
 #include <perch/quant/apply.h>
 #include <perch/train/trainer.h>
 
@@ -33,6 +35,7 @@ struct TrainFlags {
   std::int64_t epochs = 1, batch_size = 64, seed = 0;
   double validation_split = 0.1;
   std::optional<float> width;
+  std::optional<std::int64_t> calibrate, reestimate;
   bool augment = false, quiet = false, profile = false;
   TrainingDataFlags data;
   InputScaleFlag scale;
@@ -135,6 +138,12 @@ void train(const TrainFlags& flags, Output& output) {
   PERCH_CHECK(flags.batch_size >= 1, "--batch-size is {}, must be at least 1", flags.batch_size);
   PERCH_CHECK(flags.validation_split >= 0.0 && flags.validation_split < 1.0,
               "--validation-split is {}, must be in [0, 1)", flags.validation_split);
+  PERCH_CHECK(!flags.calibrate || flags.quantize.quantizes(),
+              "--calibrate has no effect with --quantizer none; leave one out");
+  PERCH_CHECK(flags.calibrate.value_or(1) >= 1, "--calibrate is {}, must be at least 1",
+              flags.calibrate.value_or(0));
+  PERCH_CHECK(flags.reestimate.value_or(1) >= 1,
+              "--reestimate-batch-norm is {}, must be at least 1", flags.reestimate.value_or(0));
   PERCH_CHECK(flags.seed >= 0, "--seed is {}, must not be negative", flags.seed);
   const InputScale scale = flags.scale.value(InputScale::unit);
   const std::string stem = flags.name.empty() ? network : flags.name;
@@ -149,6 +158,8 @@ void train(const TrainFlags& flags, Output& output) {
   const auto model = make_network(flags, data.train.image_shape());
   check_fits(*model, data.train);
   check_fits(*model, data.test);
+
+  if (flags.calibrate) calibrate(*model, data.train, {.images = *flags.calibrate});
 
   // The ready models end in a softmax.
   Trainer trainer(*model, std::move(optimizer),
@@ -170,6 +181,9 @@ void train(const TrainFlags& flags, Output& output) {
   const History history = flags.epochs > 0 ? trainer.fit(data.train, fit) : History();
 
   if (profiler) profiler->stop();
+  if (flags.reestimate) {
+    reestimate_batch_norm(*model, data.train, {.images = *flags.reestimate});
+  }
   io::save_keras(*model, file, {.metadata = remember_scale(scale)});
   std::optional<Evaluation> test;
   if (data.test.size() > 0) test = trainer.evaluate(data.test);
@@ -212,6 +226,13 @@ Command add_train(CLI::App& parent) {
       ->capture_default_str();
   app->add_flag("--augment", flags->augment, "Random crops and mirror images");
   app->add_option("--from", flags->from, "Start from this file's weights")->type_name("FLOAT.h5");
+  app->add_option("--calibrate", flags->calibrate,
+                  "Before training, take ranges from this many training images; default: none")
+      ->type_name("N");
+  app->add_option("--reestimate-batch-norm", flags->reestimate,
+                  "After training, take batch normalisation's statistics from this many training "
+                  "images; default: training's moving averages")
+      ->type_name("N");
   app->add_option("--save", flags->save, "Folder for the model, made if it is missing")
       ->type_name("DIR")
       ->capture_default_str();

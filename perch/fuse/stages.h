@@ -36,9 +36,10 @@ struct Stages {
   bool moves() const { return inner_moves || outer_moves || (norm && norm->training); }
 };
 
-/// Whether there is a quantizer that only observes, so that its values have no codes.
+/// Whether there is a quantizer that lets values pass, in part or whole, so that they have no
+/// codes.
 inline bool lets_pass(const RangeQuantizer* quantizer) {
-  return quantizer != nullptr && !quantizer->mode.quantizes;
+  return quantizer != nullptr && (!quantizer->mode.quantizes || quantizer->mode.share != 1.0f);
 }
 
 /// The grid of a quantizer's range, for 8-bit codes.

@@ -65,22 +65,6 @@ std::vector<WrappedLinear> wrapped_linear_layers(Model& model) {
   return found;
 }
 
-std::vector<Quantizer*> quantizers_of(Model& model) {
-  std::vector<Quantizer*> found;
-  for (const Model::Node& node : model.nodes()) {
-    if (auto* const inner = dynamic_cast<Model*>(node.layer.get())) {
-      std::ranges::copy(quantizers_of(*inner), std::back_inserter(found));
-    } else if (auto* const input = dynamic_cast<QuantizeLayer*>(node.layer.get())) {
-      found.push_back(&input->quantizer());
-    } else if (auto* const wrapper = dynamic_cast<QuantizeWrapper*>(node.layer.get())) {
-      for (const auto& [prefix, quantizer] : wrapper->quantizers()) {
-        found.push_back(quantizer.get());
-      }
-    }
-  }
-  return found;
-}
-
 void check_images(const char* verb, const Model& model, const Dataset& data, std::int64_t images,
                   std::int64_t batch_size) {
   PERCH_CHECK(model.built(), "{}: the model is not built; call build() first", verb);

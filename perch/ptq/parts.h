@@ -32,8 +32,6 @@ struct WrappedLinear {
 };
 /// In the model's order, those of nested models too.
 std::vector<WrappedLinear> wrapped_linear_layers(Model& model);
-/// All quantizers, in no order that matters.
-std::vector<Quantizer*> quantizers_of(Model& model);
 
 /// Throws Error(usage), opening with `verb`, unless the model is built for such images, there are
 /// `images` of them and the batch size is at least 1.

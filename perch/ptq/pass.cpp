@@ -104,6 +104,8 @@ class Pass {
                  Quantizer* before_activation) {
     const bool watched = options_.on_linear && is_linear(layer);
     Context context;
+    context.training =
+        options_.batch_statistics && layer.kind() == "BatchNormalization" && layer.trainable();
     if (watched || before_activation != nullptr) {
       context.before_activation = [&](Variable y) {
         if (watched) options_.on_linear({layer, inputs.at(0), y});
@@ -150,6 +152,7 @@ void run_passes(Model& model, const Dataset& data, std::int64_t images, std::int
   for (loader.start(0); loader.next(batch); ++options.observed) {
     run_pass(model, Variable(batch.images), options);
     options.observe_weights = false;  // they stay as they are
+    if (options.after_pass) options.after_pass();
   }
 }
 

@@ -24,7 +24,11 @@ struct PassOptions {
   bool observe_weights = false, observe_activations = false;
   /// Number of observing passes before this one.
   std::int64_t observed = 0;
+  /// Whether batch normalisation that is not frozen works, and moves its statistics, as in
+  /// training.
+  bool batch_statistics = false;
   std::function<void(const LinearCall&)> on_linear = {};
+  std::function<void()> after_pass = {};  ///< of run_passes()
   /// Name of the (inner) linear layer behind which the pass ends; empty: the model's end.
   std::string last = {};
 };

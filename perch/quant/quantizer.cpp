@@ -49,7 +49,12 @@ QuantizerFactory factory_of(const RangePolicy& policy) {
 
 Variable Quantizer::run(const Variable& x, const Context& context) {
   const Variable y = (*this)(x, mode.observes ? context : context.frozen());
-  return mode.quantizes ? y : x;
+  if (!mode.quantizes) return x;
+  if (mode.share == 1.0f) return y;
+  const auto times = [](const Variable& a, float factor) {
+    return multiply(a, Variable(Tensor::scalar(factor)));
+  };
+  return add(times(y, mode.share), times(x, 1.0f - mode.share));
 }
 
 std::unique_ptr<Quantizer> make_quantizer(const QuantSpec& spec, TensorRole role) {

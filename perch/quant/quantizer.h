@@ -39,6 +39,7 @@ class Quantizer : public Visitable {
   struct Mode {
     bool observes = true;   ///< training moves, and trains, its state
     bool quantizes = true;  ///< else x comes out as it is, after it was observed
+    float share = 1.0f;     ///< of the quantized value in what comes out, the rest is x
   };
   Mode mode = {};
   /// operator() as the mode allows.

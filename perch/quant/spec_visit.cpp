@@ -128,6 +128,7 @@ QuantSpec spec_from_config(const LayerSpec& config) {
 void visit_mode(Visitor& visitor, Quantizer::Mode& mode) {
   if (visitor.has("observes")) visitor.config("observes", mode.observes);
   if (visitor.has("quantizes")) visitor.config("quantizes", mode.quantizes);
+  if (visitor.has("share")) visitor.config("share", mode.share);
 }
 
 void visit_spec(Visitor& visitor, QuantSpec& spec) {

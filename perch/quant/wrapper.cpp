@@ -198,6 +198,30 @@ void QuantizeLayer::visit(Visitor& visitor) {
   visitor.counter("optimizer_step", optimizer_step_);
 }
 
+namespace {
+
+void collect(Layer& layer, ModelQuantizers& found) {
+  if (auto* const model = dynamic_cast<Model*>(&layer)) {
+    for (const Model::Node& node : model->nodes()) collect(*node.layer, found);
+  } else if (auto* const input = dynamic_cast<QuantizeLayer*>(&layer)) {
+    found.activations.push_back(&input->quantizer());
+  } else if (auto* const wrapper = dynamic_cast<QuantizeWrapper*>(&layer)) {
+    for (const std::string& prefix : wrapper->quantizer_order()) {
+      const bool weight = wrapper->config().weights.contains(prefix);
+      (weight ? found.weights : found.activations)
+          .push_back(wrapper->quantizers().at(prefix).get());
+    }
+  }
+}
+
+}  // namespace
+
+ModelQuantizers quantizers_of(Model& model) {
+  ModelQuantizers found;
+  collect(model, found);
+  return found;
+}
+
 // Beside the classes, so that whoever has one of these layers has its registration linked too.
 namespace {
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <perch/layers/layer.h>
+#include <perch/layers/model.h>
 #include <perch/quant/config.h>
 #include <perch/quant/quantizer.h>
 
@@ -80,5 +81,12 @@ class QuantizeLayer final : public UnaryLayer {
   std::unique_ptr<Quantizer> quantizer_;
   std::int32_t optimizer_step_ = -1;
 };
+
+/// A model's quantizers, those of nested models too; the input's is one of activations.
+struct ModelQuantizers {
+  std::vector<Quantizer*> weights, activations;
+  bool any() const { return !weights.empty() || !activations.empty(); }
+};
+ModelQuantizers quantizers_of(Model& model);
 
 }  // namespace perch

@@ -1,4 +1,4 @@
-// When quantizers begin and stop: delayed activation quantization, frozen ranges.
+// When quantizers begin and stop: delayed and gradual quantization, frozen ranges.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +16,9 @@ struct QuantizationSchedule {
   std::int64_t activations_from = 0;
   /// Ranges, of weights too, stay as they are from this step on.
   std::optional<std::int64_t> ranges_until = std::nullopt;
+  /// Until this step, weights and activations are partly quantized: by the share
+  /// 1 - (1 - step / full_from)^3 (QKeras's noise factor), so that 0 is float.
+  std::int64_t full_from = 0;
 };
 
 /// Switches the quantizers' modes (Quantizer::mode) as training passes these steps. Throws

@@ -52,7 +52,8 @@ TEST_CASE("groups, roundings, schedules and scales of powers of two are honoured
   for (const Arguments& flags :
        {Arguments{}, Arguments{"--group-size", "1"}, Arguments{"--rounding", "half_even"},
         Arguments{"--rounding", "stochastic"}, Arguments{"--power-of-two-scale"},
-        Arguments{"--ranges-until", "1"}, Arguments{"--activations-from", "3"}}) {
+        Arguments{"--ranges-until", "1"}, Arguments{"--activations-from", "3"},
+        Arguments{"--full-from", "4"}, Arguments{"--calibrate", "40"}}) {
     Arguments arguments{"train",         "ds_net", "--data",       data, "--save",   save,
                         "--weight-bits", "3",      "--batch-size", "20", "--epochs", "2"};
     arguments.insert(arguments.end(), flags.begin(), flags.end());

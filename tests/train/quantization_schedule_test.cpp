@@ -1,4 +1,6 @@
 // Quantizers that begin late and stop early.
+#include <cmath>
+
 #include <tests/support/bits.h>
 #include <tests/support/errors.h>
 #include <tests/train/fixtures.h>
@@ -104,4 +106,40 @@ TEST_CASE("a schedule that cannot be is refused") {
   CHECK_THAT(fit({}), Catch::Contains("no quantizer"));
   quantize(model);
   CHECK_THAT(fit({.activations_from = 4}), Catch::Contains("only 4"));
+}
+
+TEST_CASE("quantization that grows is a blend, whole at its end, fused and not") {
+  const bool fused = GENERATE(false, true);
+  Sequential model = small_net();
+  quantize(model);
+  std::vector<float> shares;
+  class Shares final : public Callback {
+   public:
+    explicit Shares(std::vector<float>& found) : found_(found) {}
+    void on_batch_end(Trainer& trainer, const BatchResult&) override {
+      found_.push_back(quantizer_of(trainer.model(), "kernel").mode.share);
+    }
+
+   private:
+    std::vector<float>& found_;
+  };
+  Trainer trainer(model, Adam(), sparse_categorical_crossentropy({.from_logits = false}));
+  trainer.set_fuse(fused);
+  trainer.fit(small_data(), {.epochs = 2,
+                             .batch_size = 16,
+                             .callbacks = {std::make_shared<Shares>(shares),
+                                           quantization_schedule({.full_from = 4})}});
+  // Before the schedule's own turn: what the step was trained with.
+  REQUIRE(shares.size() == 8);
+  CHECK(shares[0] == 0.0f);
+  CHECK(shares[1] == Approx(1 - std::pow(0.75, 3)));
+  CHECK(shares[3] == Approx(1 - std::pow(0.25, 3)));
+  CHECK(shares[4] == 1.0f);
+
+  Quantizer& kernel = quantizer_of(model, "kernel");
+  kernel.mode.share = 0.25f;
+  const Variable x(Tensor::full({3, 3, 3, 4}, 0.0371f), true);
+  const Variable blend = kernel.run(x, Context::for_inference());
+  const Variable whole = kernel(x, Context::for_inference());
+  CHECK(blend.value().values()[0] == Approx(0.25f * whole.value().values()[0] + 0.75f * 0.0371f));
 }

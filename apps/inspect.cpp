@@ -75,7 +75,7 @@ std::string summary(const Decision& decision) {
   for (const auto& [weight, spec] : decision.config->weights) add("weights", spec);
   if (decision.config->activation) add("activations", *decision.config->activation);
   if (decision.config->output) add("outputs", *decision.config->output);
-  return text;
+  return text.empty() ? "wrapped, nothing quantized" : text;
 }
 
 /// A network by name, built, or a file's.

@@ -125,6 +125,21 @@ std::map<std::string, QuantizeConfig> choose_configs(const Model& model,
   return configs;
 }
 
+std::map<std::string, QuantizeConfig> feeding_configs(
+    const Model& model, const std::map<std::string, QuantizeConfig>& configs) {
+  PERCH_CHECK(model.built(), "quantize: the model is not built; call build() first");
+  Plan annotated;
+  for (std::size_t node = 0; node < model.nodes().size(); ++node) {
+    const auto found = configs.find(model.nodes()[node].layer->name());
+    if (found != configs.end()) annotated.emplace(node, found->second);
+  }
+  std::map<std::string, QuantizeConfig> feeding;
+  for (auto& [node, config] : with_feeding_layers(model, annotated)) {
+    if (!annotated.contains(node)) feeding.emplace(model.nodes()[node].layer->name(), config);
+  }
+  return feeding;
+}
+
 void apply_in_place(Model& model, const std::map<std::string, QuantizeConfig>& configs,
                     const ApplyOptions& options) {
   PERCH_CHECK(model.built(), "quantize: the model is not built; call build() first");

@@ -56,6 +56,11 @@ struct ApplyOptions {
   bool output_quantizers = true;
 };
 
+/// What output_quantizers adds to these configurations, by layer name. Throws Error(usage) unless
+/// built.
+std::map<std::string, QuantizeConfig> feeding_configs(
+    const Model& model, const std::map<std::string, QuantizeConfig>& configs);
+
 /// Replaces the annotated layers of a built model by wrappers; weights stay as they are, and so do
 /// the layers' order and inputs. Throws Error(usage) when nothing is annotated, or naming layer and
 /// key when a configuration does not fit; the model is unchanged then.

@@ -44,6 +44,25 @@ bool matches(const LayerFilter& filter, const Layer& layer, const Layer* first, 
        choices(filter.kinds.empty() ? "" : filter.kinds.front(), kinds));
 }
 
+std::map<std::string, QuantizeConfig> configs_of(const std::vector<Decision>& decisions) {
+  std::map<std::string, QuantizeConfig> configs;
+  for (const Decision& decision : decisions) {
+    if (decision.config) configs.emplace(decision.layer, *decision.config);
+  }
+  return configs;
+}
+
+/// What output_quantizers does to layers that no rule decides.
+void add_feeding(const Model& model, std::vector<Decision>& decisions) {
+  const auto feeding = feeding_configs(model, configs_of(decisions));
+  for (Decision& decision : decisions) {
+    const auto found = feeding.find(decision.layer);
+    if (found == feeding.end() || !decision.origin.empty()) continue;
+    decision.origin = "output_quantizers";
+    decision.config = found->second;
+  }
+}
+
 }  // namespace
 
 std::vector<Decision> decide(const Model& model, const QuantRules& rules) {
@@ -85,17 +104,13 @@ std::vector<Decision> decide(const Model& model, const QuantRules& rules) {
   for (const LayerRule& rule : rules.rules) {
     if (!used.contains(&rule)) fail_unmatched(rule, model);
   }
+  if (!rules.scheme && rules.output_quantizers) add_feeding(model, decisions);
   return decisions;
 }
 
 void apply_rules(Model& model, const QuantRules& rules) {
-  std::map<std::string, QuantizeConfig> configs;
-  for (Decision& decision : decide(model, rules)) {
-    if (decision.config) configs.emplace(decision.layer, *std::move(decision.config));
-  }
-  apply_in_place(model, configs,
-                 {.input_quantizer = rules.input,
-                  .output_quantizers = !rules.scheme && rules.output_quantizers});
+  apply_in_place(model, configs_of(decide(model, rules)),
+                 {.input_quantizer = rules.input, .output_quantizers = false});
 }
 
 }  // namespace perch

@@ -30,13 +30,14 @@ struct QuantRules {
   std::optional<NBitOptions> scheme = std::nullopt;  ///< n_bit() for what no rule decides
   std::vector<LayerRule> rules = {};                 ///< the last one that matches decides
   std::optional<QuantSpec> input = QuantSpec{};      ///< of the model's input
-  /// ApplyOptions::output_quantizers; without effect on top of a scheme, which places its own.
+  /// ApplyOptions::output_quantizers, for layers that no rule decides; without effect on top of a
+  /// scheme, which places its own.
   bool output_quantizers = true;
 };
 
 struct Decision {
   std::string layer, kind;
-  std::string origin;  ///< the rule's, "scheme", or "" where nothing decides
+  std::string origin;  ///< the rule's, "scheme", "output_quantizers", or "" where nothing decides
   std::optional<QuantizeConfig> config;
 };
 /// For every layer in the model's order. Layers that are quantized already are passed over. Throws

@@ -17,6 +17,7 @@ struct Command {
 
 Command add_train(CLI::App& parent);
 Command add_evaluate(CLI::App& parent);
+Command add_analyze(CLI::App& parent);
 Command add_quantize(CLI::App& parent);
 Command add_inspect(CLI::App& parent);
 Command add_predict(CLI::App& parent);

@@ -1,6 +1,8 @@
 // Everything that a program which trains and saves models needs.
 #pragma once
 
+#include <perch/analyze/layers.h>
+#include <perch/analyze/sensitivity.h>
 #include <perch/core/error.h>
 #include <perch/core/ops/activation.h>
 #include <perch/core/ops/batch_norm.h>

@@ -68,7 +68,8 @@ bool has_quantizers(const Model& model);
 /// A value is clipped where it lies outside of [nudged_min, nudged_max] of its grid (QuantGrid). A
 /// level, of the 2^bits of a grid, one less when narrow, is unused where no value becomes it, in
 /// whatever channel. A quantizer that at present hands values on as they are (Quantizer::mode,
-/// observe_only, no range yet) counts as none; those without an even grid have neither of the two.
+/// observe_only, no range yet) counts as none; one without an even grid, and one that quantizes in
+/// part (Mode::share), has neither clipped values nor levels.
 ///
 /// Inference: the model does not change. Sums are taken in double in a fixed order; the figures are
 /// the same with any number of threads. Throws Error(usage) for a model that is not built or has no

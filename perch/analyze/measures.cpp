@@ -60,7 +60,8 @@ double Fidelity::cosine() const {
 }
 
 GridUse::GridUse(const Quantizer& quantizer, std::vector<int> channels)
-    : quantizer_(quantizer), channels_(std::move(channels)), grids_(quantizer.grids()) {
+    : quantizer_(quantizer), channels_(std::move(channels)) {
+  if (quantizer.mode.share == 1.0f) grids_ = quantizer.grids();
   ranges_.resize(std::max<std::size_t>(grids_.size(), 1));
   if (!grids_.empty()) taken_.resize(level_count(grids_, quantizer.spec()), 0);
 }

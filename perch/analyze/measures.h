@@ -47,11 +47,11 @@ class GridUse {
   };
   Fidelity fidelity() const;
   std::int64_t values() const;
-  /// None where levels are no even grid; so are the following.
+  /// None where levels are no even grid or values are quantized in part; so are the following.
   std::optional<std::int64_t> clipped() const;
   /// Levels of the grid that no value became, whatever its range.
   std::optional<std::int64_t> unused_levels() const;
-  /// Empty where levels are no even grid; else as many as ranges().
+  /// Empty where clipped() is none; else as many as ranges().
   const std::vector<QuantGrid>& grids() const { return grids_; }
   const std::vector<OfRange>& ranges() const { return ranges_; }
 

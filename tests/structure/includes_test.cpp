@@ -22,6 +22,7 @@ const std::map<std::string, std::set<std::string>> allowed = {
     {"fuse", {"core", "layers", "quant"}},
     {"train", {"core", "layers", "quant", "optim", "datasets", "fuse"}},
     {"ptq", {"core", "layers", "quant", "optim", "datasets"}},
+    {"analyze", {"core", "layers", "quant", "optim", "datasets", "train"}},
     {"io", {"core", "layers", "quant", "optim", "train", "datasets"}},
 };
 

@@ -10,27 +10,13 @@
 #include <perch/analyze/float_copy.h>
 #include <perch/analyze/sensitivity.h>
 #include <perch/core/check.h>
+#include <perch/layers/state.h>
 #include <perch/quant/config.h>
 #include <perch/quant/quantizer.h>
 #include <perch/quant/wrapper.h>
 
 namespace perch {
 namespace {
-
-class FindWeight final : public Visitor {
- public:
-  explicit FindWeight(std::string name) : name_(std::move(name)) {}
-  void weight(std::string_view name, Variable& value) override {
-    if (name == name_) found = &value;
-  }
-  void child(std::string_view, Visitable&) override {}
-  void part(std::string_view, Visitable&) override {}
-
-  Variable* found = nullptr;
-
- private:
-  std::string name_;
-};
 
 /// The layers that have a main weight.
 void find_weighted(Model& model, std::vector<Layer*>& found) {
@@ -139,9 +125,7 @@ Sensitivity sensitivity(Model& float_or_quantized, const Dataset& data,
   };
   Sensitivity result{.unquantized = score()};
   for (Layer* const layer : layers) {
-    FindWeight find(main_weight(layer->kind()));
-    layer->visit(find);
-    Tensor& weight = find.found->mutable_value();
+    Tensor& weight = find_weight(*layer, main_weight(layer->kind()))->mutable_value();
     const Tensor plain = weight.clone();
     const auto own = specs.find(layer->name());
     LayerSensitivity& entry = result.layers.emplace_back(

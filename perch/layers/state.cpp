@@ -69,7 +69,28 @@ class StateCollector final : public Visitor {
   int depth_ = 0;
 };
 
+class FindWeight final : public Visitor {
+ public:
+  explicit FindWeight(std::string_view name) : name_(name) {}
+  void weight(std::string_view name, Variable& value) override {
+    if (name == name_) found = &value;
+  }
+  void child(std::string_view, Visitable&) override {}
+  void part(std::string_view, Visitable&) override {}
+
+  Variable* found = nullptr;
+
+ private:
+  std::string_view name_;
+};
+
 }  // namespace
+
+Variable* find_weight(Layer& layer, std::string_view name) {
+  FindWeight find(name);
+  layer.visit(find);
+  return find.found;
+}
 
 Shape StateEntry::shape() const {
   return counter != nullptr ? Shape{} : tensor()->shape();

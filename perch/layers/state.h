@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <perch/layers/layer.h>
@@ -26,6 +27,9 @@ struct StateEntry {
 
 /// Everything that a file must hold, in the order of Keras's get_weights().
 std::vector<StateEntry> state_of(Layer& layer);
+
+/// A layer's own weight, not those of its children and parts; null when it has none of that name.
+Variable* find_weight(Layer& layer, std::string_view name);
 
 /// Copies values by name. Throws Error(usage) naming the first variable that one side lacks or
 /// whose shape differs; nothing is copied then.

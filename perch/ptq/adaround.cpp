@@ -5,6 +5,7 @@
 #include <perch/core/check.h>
 #include <perch/core/parallel.h>
 #include <perch/core/random.h>
+#include <perch/layers/state.h>
 #include <perch/optim/optimizers.h>
 #include <perch/ptq/adaround.h>
 #include <perch/ptq/parts.h>

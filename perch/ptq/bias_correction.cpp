@@ -2,6 +2,7 @@
 
 #include <perch/core/check.h>
 #include <perch/layers/batch_norm.h>
+#include <perch/layers/state.h>
 #include <perch/ptq/bias_correction.h>
 #include <perch/ptq/parts.h>
 #include <perch/ptq/pass.h>

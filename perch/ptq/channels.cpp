@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include <perch/layers/conv.h>
+#include <perch/layers/state.h>
 #include <perch/ptq/channels.h>
 #include <perch/ptq/parts.h>
 #include <perch/quant/config.h>

@@ -6,6 +6,7 @@
 #include <perch/core/check.h>
 #include <perch/layers/batch_norm.h>
 #include <perch/layers/spec.h>
+#include <perch/layers/state.h>
 #include <perch/ptq/channels.h>
 #include <perch/ptq/equalise.h>
 #include <perch/ptq/parts.h>

@@ -4,24 +4,6 @@
 #include <perch/ptq/parts.h>
 
 namespace perch {
-namespace {
-
-class FindWeight final : public Visitor {
- public:
-  explicit FindWeight(std::string_view name) : name_(name) {}
-  void weight(std::string_view name, Variable& value) override {
-    if (name == name_) found = &value;
-  }
-  void child(std::string_view, Visitable&) override {}
-  void part(std::string_view, Visitable&) override {}
-
-  Variable* found = nullptr;
-
- private:
-  std::string_view name_;
-};
-
-}  // namespace
 
 Layer& unwrapped(Layer& layer) {
   auto* const wrapper = dynamic_cast<QuantizeWrapper*>(&layer);
@@ -30,12 +12,6 @@ Layer& unwrapped(Layer& layer) {
 
 bool is_linear(const Layer& layer) {
   return !main_weight(layer.kind()).empty();
-}
-
-Variable* find_weight(Layer& layer, std::string_view name) {
-  FindWeight visitor(name);
-  layer.visit(visitor);
-  return visitor.found;
 }
 
 std::optional<NodeId> sole_reader(const Model& model, NodeId node) {

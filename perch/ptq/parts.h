@@ -17,8 +17,6 @@ namespace perch {
 Layer& unwrapped(Layer& layer);
 /// Conv2D, DepthwiseConv2D, Dense.
 bool is_linear(const Layer& layer);
-/// A layer's own weight; null when it has none of that name.
-Variable* find_weight(Layer& layer, std::string_view name);
 /// The node that alone reads a node which is not the model's output.
 std::optional<NodeId> sole_reader(const Model& model, NodeId node);
 

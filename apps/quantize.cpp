@@ -69,10 +69,7 @@ std::string stem_of(const PtqFlags& flags) {
 std::unique_ptr<Model> open_float_model(const std::string& file) {
   auto model = io::load_keras(file);
   for (const Model::Node& node : model->nodes()) {
-    const Layer* const layer = node.layer.get();
-    PERCH_CHECK(dynamic_cast<const QuantizeWrapper*>(layer) == nullptr &&
-                    dynamic_cast<const QuantizeLayer*>(layer) == nullptr,
-                "{} is quantized already; give the float model", file);
+    PERCH_CHECK(!is_quantized(*node.layer), "{} is quantized already; give the float model", file);
   }
   return model;
 }

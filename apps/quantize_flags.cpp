@@ -257,7 +257,10 @@ QuantizeConfig QuantizeFlags::config() const {
 }
 
 QuantRules QuantizeFlags::rules() const {
-  if (!quant_config_.empty()) return io::read_quant_config(quant_config_);
+  if (!quant_config_.empty()) {
+    if (!file_rules_) file_rules_ = io::read_quant_config(quant_config_);
+    return *file_rules_;
+  }
   return {.rules = {{.filter = {.kinds = {"Conv2D", "DepthwiseConv2D"}},
                      .config = config(),
                      .origin = "--quantizer"}}};

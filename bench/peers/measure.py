@@ -1,5 +1,6 @@
 """Runs one network once in perch or a peer and reads what it reports."""
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -86,10 +87,11 @@ def events(command, environment):
     return [json.loads(line) for line in process.stdout.splitlines() if line.startswith("{")]
 
 
-def initial_weights(network, subset, args, seed):
+@functools.cache
+def initial_weights(perch, network, subset, seed):
     """The file that all train from: perch's float network before the first step."""
     name = f"initial_{network}_{seed}"
-    made = events([args.perch, "train", network, "--data", subset, "--epochs", 0, "--seed", seed,
+    made = events([perch, "train", network, "--data", subset, "--epochs", 0, "--seed", seed,
                    "--quantizer", "none", "--save", ENV / "models", "--name", name, "--json",
                    "--quiet"], {})
     return made[-1]["model"]
@@ -101,7 +103,7 @@ def of_perch(job, subset, args, seed):
     trained = events(
         [args.perch, "train", job.network, "--data", subset, "--epochs", args.epochs,
          "--batch-size", targets.NETWORKS[job.network]["batch_size"], "--validation-split", 0,
-         "--seed", seed, "--from", initial_weights(job.network, subset, args, seed),
+         "--seed", seed, "--from", initial_weights(args.perch, job.network, subset, seed),
          "--save", ENV / "models", "--json", "--quiet", *flags,
          *(["--quantizer", "none"] if job.mode == "float" else ["--per-channel"])], environment)
     result = trained[-1]
@@ -120,7 +122,7 @@ def of_peer(job, subset, args, seed):
          job.mode, "--data", subset, "--batch-size",
          targets.NETWORKS[job.network]["batch_size"], "--epochs", args.epochs, "--threads",
          args.threads, "--seed", seed,
-         "--initial", initial_weights(job.network, subset, args, seed)],
+         "--initial", initial_weights(args.perch, job.network, subset, seed)],
         {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONDONTWRITEBYTECODE": "1"})
     named = {event["event"]: event for event in found}
     values = {"first_step_seconds": named["first_step"]["seconds"],

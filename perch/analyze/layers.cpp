@@ -20,11 +20,6 @@ struct Gathered {
   Fidelity output;
 };
 
-bool is_quantized(const Layer& layer) {
-  return dynamic_cast<const QuantizeWrapper*>(&layer) != nullptr ||
-         dynamic_cast<const QuantizeLayer*>(&layer) != nullptr;
-}
-
 /// The quantized layers in the model's order, before the models that are wrapped in them.
 void find_quantized(Model& model, std::vector<Gathered>& found) {
   for (const Model::Node& node : model.nodes()) {
@@ -92,14 +87,13 @@ QuantizerAnalysis analysis_of(const std::string& name, bool of_weight, const Gri
                            .cosine = use.fidelity().cosine(),
                            .unused_levels = use.unused_levels()};
   if (const auto clipped = use.clipped()) result.clipped = share(*clipped, use.values());
-  const std::int64_t first = spec.signed_codes ? std::int64_t{1} << (spec.bits - 1) : 0;
   for (std::size_t i = 0; i < use.grids().size(); ++i) {
     const QuantGrid& grid = use.grids()[i];
     const GridUse::OfRange& range = use.ranges()[i];
     result.ranges.push_back({.min = double{grid.nudged_min},
                              .max = double{grid.nudged_max},
                              .scale = double{grid.scale},
-                             .zero_point = static_cast<std::int64_t>(grid.zero_point) - first,
+                             .zero_point = shown_zero_point(grid, spec),
                              .clipped = share(range.clipped, range.values),
                              .sqnr_db = range.fidelity.sqnr_db()});
   }

@@ -41,8 +41,7 @@ QuantizerReport report_of(const std::string& variable, const Quantizer& quantize
                          .policy = policy_name(spec.range)};
   for (const QuantGrid& grid : quantizer.grids()) {
     report.scale.push_back(grid.scale);
-    const std::int64_t first = spec.signed_codes ? std::int64_t{1} << (spec.bits - 1) : 0;
-    report.zero_point.push_back(static_cast<std::int64_t>(grid.zero_point) - first);
+    report.zero_point.push_back(shown_zero_point(grid, spec));
   }
   return report;
 }

@@ -8,10 +8,6 @@
 namespace perch {
 namespace {
 
-bool quantized(const Layer& layer) {
-  return layer.kind() == "QuantizeWrapper" || layer.kind() == "QuantizeLayer";
-}
-
 // tfmot's registry for a layer that nobody annotated but whose output feeds a quantized one:
 // nothing where it leaves the layer alone.
 std::optional<QuantizeConfig> default_config(Layer& layer) {
@@ -39,7 +35,7 @@ Plan annotated_nodes(Model& model, const std::map<std::string, QuantizeConfig>& 
   Plan plan;
   for (const auto& [name, config] : configs) {
     const Layer& layer = model.layer(name);
-    PERCH_CHECK(!quantized(layer), "quantize {}: the layer is quantized already", name);
+    PERCH_CHECK(!is_quantized(layer), "quantize {}: the layer is quantized already", name);
     const auto node = std::find_if(model.nodes().begin(), model.nodes().end(),
                                    [&](const Model::Node& n) { return n.layer.get() == &layer; });
     plan.emplace(static_cast<std::size_t>(node - model.nodes().begin()), config);
@@ -54,7 +50,7 @@ Plan with_feeding_layers(const Model& model, const Plan& annotated) {
     if (inputs.size() != 1 || inputs[0] == Model::input) continue;
     const auto feeding = static_cast<std::size_t>(inputs[0]);
     Layer& layer = *model.nodes()[feeding].layer;
-    if (quantized(layer) || plan.contains(feeding)) continue;
+    if (is_quantized(layer) || plan.contains(feeding)) continue;
     if (auto defaults = default_config(layer)) plan.emplace(feeding, *std::move(defaults));
   }
   return plan;
@@ -119,7 +115,7 @@ std::map<std::string, QuantizeConfig> choose_configs(const Model& model,
   PERCH_CHECK(model.built(), "quantize: the model is not built; call build() first");
   std::map<std::string, QuantizeConfig> configs;
   for (const Model::Node& node : model.nodes()) {
-    if (quantized(*node.layer)) continue;
+    if (is_quantized(*node.layer)) continue;
     if (auto config = choose(*node.layer)) configs.emplace(node.layer->name(), *std::move(config));
   }
   return configs;

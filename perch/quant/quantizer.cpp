@@ -47,6 +47,11 @@ QuantizerFactory factory_of(const RangePolicy& policy) {
 
 }  // namespace
 
+std::int64_t shown_zero_point(const QuantGrid& grid, const QuantSpec& spec) {
+  const std::int64_t first = spec.signed_codes ? std::int64_t{1} << (spec.bits - 1) : 0;
+  return static_cast<std::int64_t>(grid.zero_point) - first;
+}
+
 Variable Quantizer::run(const Variable& x, const Context& context) {
   const Variable y = (*this)(x, mode.observes ? context : context.frozen());
   if (!mode.quantizes) return x;

@@ -46,6 +46,9 @@ class Quantizer : public Visitable {
   Variable run(const Variable& x, const Context& context);
 };
 
+/// A grid's zero point as inspection and export show it: less 2^(bits - 1) with signed_codes.
+std::int64_t shown_zero_point(const QuantGrid& grid, const QuantSpec& spec);
+
 /// What is quantized: some quantizers treat activations in another way.
 enum class TensorRole { weight, activation };
 

@@ -76,6 +76,10 @@ void RangeQuantizer::track(const TensorRange& seen) {
   if (counts()) ++updates_;
 }
 
+Range RangeQuantizer::used_range(std::int64_t i) const {
+  return settled_range({min_.data()[i], max_.data()[i]}, spec());
+}
+
 // With a rounding that fake_quant does not have.
 Variable RangeQuantizer::rounded(const Variable& x, const Context& context) const {
   const float q_min = spec().narrow_range ? 1.0f : 0.0f;
@@ -93,16 +97,13 @@ Variable RangeQuantizer::rounded(const Variable& x, const Context& context) cons
 Variable RangeQuantizer::quantize(const Variable& x, const Context& context) {
   // A range that has seen nothing passes everything on.
   if (counts() && updates_ == 0) return x;
-  if (spec().rounding != Rounding::half_up) {
-    return rounded(x, context);
-  }
+  if (spec().rounding != Rounding::half_up) return rounded(x, context);
   Tensor min = min_, max = max_;
   if (spec().power_of_two_scale) {
-    min = Tensor(min_.shape());
-    max = Tensor(max_.shape());
+    min = min_.clone();
+    max = max_.clone();
     for (std::int64_t i = 0; i < min.size(); ++i) {
-      const Range range =
-          settled_range({std::as_const(min_).data()[i], std::as_const(max_).data()[i]}, spec());
+      const Range range = used_range(i);
       min.data()[i] = range.min;
       max.data()[i] = range.max;
     }
@@ -133,7 +134,7 @@ void RangeQuantizer::visit_state(Visitor& visitor) {
 std::vector<QuantGrid> RangeQuantizer::grids() const {
   std::vector<QuantGrid> grids;
   for (std::int64_t i = 0; i < min_.size(); ++i) {
-    const Range range = settled_range({min_.data()[i], max_.data()[i]}, spec());
+    const Range range = used_range(i);
     grids.push_back(QuantGrid::of(range.min, range.max, spec().bits, spec().narrow_range));
   }
   return grids;

@@ -8,6 +8,8 @@
 
 namespace perch {
 
+struct Range;
+
 /// State "min" and "max", shape [] or [count], and "updates" where the policy counts its steps.
 /// Straight-through gradient; none flows to the range. NaN is passed over where the range follows
 /// the extremes; a search refuses it, and looks at 32,768 values of a range at most. A Fixed range
@@ -42,6 +44,7 @@ class RangeQuantizer final : public SpecQuantizer {
 
  private:
   bool counts() const;
+  Range used_range(std::int64_t i) const;
   Variable rounded(const Variable& x, const Context& context) const;
   Tensor min_, max_;
   std::int32_t updates_ = 0;

@@ -10,10 +10,6 @@
 namespace perch {
 namespace {
 
-bool quantized(const Layer& layer) {
-  return layer.kind() == "QuantizeWrapper" || layer.kind() == "QuantizeLayer";
-}
-
 bool matches(const LayerFilter& filter, const Layer& layer, const Layer* first, const Layer* last) {
   const auto named = [&](const std::string& pattern) {
     return fnmatch(pattern.c_str(), layer.name().c_str(), 0) == 0;
@@ -29,7 +25,7 @@ bool matches(const LayerFilter& filter, const Layer& layer, const Layer* first, 
 [[noreturn]] void fail_unmatched(const LayerRule& rule, const Model& model) {
   std::vector<std::string> names, kinds;
   for (const Model::Node& node : model.nodes()) {
-    if (quantized(*node.layer)) continue;
+    if (is_quantized(*node.layer)) continue;
     names.push_back(node.layer->name());
     if (std::ranges::find(kinds, node.layer->kind()) == kinds.end()) {
       kinds.push_back(node.layer->kind());
@@ -80,7 +76,7 @@ std::vector<Decision> decide(const Model& model, const QuantRules& rules) {
   std::set<const LayerRule*> used;
   for (std::size_t i = 0; i < model.nodes().size(); ++i) {
     Layer& layer = *model.nodes()[i].layer;
-    if (quantized(layer)) continue;
+    if (is_quantized(layer)) continue;
     Decision decision{.layer = layer.name(), .kind = layer.kind()};
     if (const auto found = scheme.find(layer.name()); found != scheme.end()) {
       decision.origin = "scheme";

@@ -216,6 +216,11 @@ void collect(Layer& layer, ModelQuantizers& found) {
 
 }  // namespace
 
+bool is_quantized(const Layer& layer) {
+  return dynamic_cast<const QuantizeWrapper*>(&layer) != nullptr ||
+         dynamic_cast<const QuantizeLayer*>(&layer) != nullptr;
+}
+
 ModelQuantizers quantizers_of(Model& model) {
   ModelQuantizers found;
   collect(model, found);

@@ -82,6 +82,9 @@ class QuantizeLayer final : public UnaryLayer {
   std::int32_t optimizer_step_ = -1;
 };
 
+/// Whether a layer is a QuantizeWrapper or a QuantizeLayer.
+bool is_quantized(const Layer& layer);
+
 /// A model's quantizers, those of nested models too; the input's is one of activations.
 struct ModelQuantizers {
   std::vector<Quantizer*> weights, activations;

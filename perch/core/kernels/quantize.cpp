@@ -42,12 +42,6 @@ void forward_periodic(const float* x, float* y, std::int64_t n, std::int64_t per
   });
 }
 
-// A product, not a selection: TensorFlow's zeros carry the sign of dy.
-template <class Mask>
-inline Batch masked(const Batch& dy, const Mask& inside) {
-  return dy * xsimd::select(inside, Batch(1.0f), Batch(0.0f));
-}
-
 void backward(const float* x, const float* dy, float* dx, std::int64_t n, float min, float max) {
   const Batch low(min), high(max);
   for_batches(n, [&](std::int64_t i, auto load, auto store) {

@@ -8,50 +8,16 @@
 #include <perch/core/check.h>
 #include <perch/core/kernels/table.h>
 #include <perch/core/ops/levels.h>
-#include <perch/core/ops/slices.h>
+#include <perch/core/ops/slice_parts.h>
 #include <perch/core/parallel.h>
 #include <perch/core/reduce.h>
 
 namespace perch {
 namespace {
 
-constexpr std::int64_t chunk_elements = 1 << 14;
 constexpr float smallest_normal = std::numeric_limits<float>::min();
 
-/// A tensor in rows of the same levels, cut into parts that do not depend on the thread count.
-class Rows {
- public:
-  Rows(const Shape& shape, const std::vector<int>& axes)
-      : slices_(shape, axes),
-        parts_per_row_(
-            std::max<std::int64_t>((slices_.size() + chunk_elements - 1) / chunk_elements, 1)) {}
-
-  const Slices& slices() const { return slices_; }
-  std::int64_t parts() const { return slices_.count() * parts_per_row_; }
-  std::size_t row(std::int64_t part) const {
-    return static_cast<std::size_t>(part / parts_per_row_);
-  }
-  std::size_t count() const { return static_cast<std::size_t>(slices_.count()); }
-  ChunkRange elements(std::int64_t part) const {
-    const std::int64_t begin = part / parts_per_row_ * slices_.size();
-    const std::int64_t first = part % parts_per_row_ * chunk_elements;
-    return {begin + first, begin + std::min(first + chunk_elements, slices_.size())};
-  }
-  /// f(part), in any order; several short rows are one chunk.
-  template <class F>
-  void for_parts(const F& f) const {
-    const Chunks chunks(parts(), chunk_elements / std::max<std::int64_t>(slices_.size(), 1));
-    parallel_for(chunks.number(), [&](std::int64_t i) {
-      for (std::int64_t part = chunks[i].begin; part < chunks[i].end; ++part) f(part);
-    });
-  }
-
- private:
-  Slices slices_;
-  std::int64_t parts_per_row_;
-};
-
-Tensor finite_rows(const char* op, const Variable& x, const Rows& rows) {
+Tensor finite_rows(const char* op, const Variable& x, const SliceParts& rows) {
   PERCH_CHECK(all_finite(x.value()),
               "{}: the values hold a NaN or an infinity, for which there is no level; check the "
               "data and the learning rate",
@@ -76,7 +42,7 @@ struct Magnitudes {
 };
 
 /// `above`: the limit of each row; none counts all.
-std::vector<Magnitudes> magnitudes(const Rows& rows, const Tensor& values,
+std::vector<Magnitudes> magnitudes(const SliceParts& rows, const Tensor& values,
                                    const std::vector<float>& above = {}) {
   std::vector<Magnitudes> parts(static_cast<std::size_t>(rows.parts()));
   const float* const from = values.data();
@@ -117,7 +83,7 @@ std::vector<float> means(const std::vector<Magnitudes>& rows) {
 
 /// Each element of the rows becomes levels(row)(element).
 template <class Levels>
-Variable by_rows(const char* op, const Variable& x, const Rows& rows, const Tensor& values,
+Variable by_rows(const char* op, const Variable& x, const SliceParts& rows, const Tensor& values,
                  const Levels& levels, GradientFn gradient) {
   Tensor result(values.shape());
   const float* const from = values.data();
@@ -136,7 +102,7 @@ std::vector<Tensor> straight_through(Tensor dy) {
 
 /// dx = slopes(row)(element, dy).
 template <class Slopes>
-GradientFn sloped(const Rows& rows, const Tensor& values, const Slopes& slopes) {
+GradientFn sloped(const SliceParts& rows, const Tensor& values, const Slopes& slopes) {
   return [=](Tensor dy) -> std::vector<Tensor> {
     const Tensor upstream = rows.slices().gather(dy);
     dy = Tensor();  // so that upstream, which may share its elements, is the only one
@@ -153,7 +119,7 @@ GradientFn sloped(const Rows& rows, const Tensor& values, const Slopes& slopes) 
 }
 
 /// Levels of sign(x) times the row's mean magnitude.
-auto signs(const Rows& rows, const Tensor& values) {
+auto signs(const SliceParts& rows, const Tensor& values) {
   return [scales = means(magnitudes(rows, values))](std::size_t row) {
     return [scale = scales[row]](float v) { return v < 0.0f ? -scale : scale; };
   };
@@ -170,7 +136,7 @@ float nearest_power(float magnitude) {
 
 Variable binary_quant(const Variable& x, const std::vector<int>& axes) {
   constexpr const char* op = "binary_quant";
-  const Rows rows(x.shape(), axes);
+  const SliceParts rows(x.shape(), axes);
   const Tensor values = finite_rows(op, x, rows);
   const auto clipped = [](std::size_t) {
     return [](float v, float dy) { return std::abs(v) <= 1.0f ? dy : 0.0f; };
@@ -180,7 +146,7 @@ Variable binary_quant(const Variable& x, const std::vector<int>& axes) {
 
 Variable ternary_quant(const Variable& x, const std::vector<int>& axes, float threshold) {
   constexpr const char* op = "ternary_quant";
-  const Rows rows(x.shape(), axes);
+  const SliceParts rows(x.shape(), axes);
   const Tensor values = finite_rows(op, x, rows);
   const std::vector<float> limits =
       mapped(magnitudes(rows, values),
@@ -197,7 +163,7 @@ Variable ternary_quant(const Variable& x, const std::vector<int>& axes, float th
 Variable power_of_two_quant(const Variable& x, const std::vector<int>& axes, int bits) {
   constexpr const char* op = "power_of_two_quant";
   PERCH_CHECK(bits >= 2 && bits <= 16, "{}: {} bits; it takes 2 to 16", op, bits);
-  const Rows rows(x.shape(), axes);
+  const SliceParts rows(x.shape(), axes);
   const Tensor values = finite_rows(op, x, rows);
   const std::vector<float> highest = mapped(magnitudes(rows, values), [](const Magnitudes& row) {
     return std::min(nearest_power(row.largest), std::ldexp(1.0f, 127));
@@ -219,7 +185,7 @@ Variable power_of_two_quant(const Variable& x, const std::vector<int>& axes, int
 Variable dorefa_weight_quant(const Variable& x, const std::vector<int>& axes, int bits) {
   constexpr const char* op = "dorefa_weight_quant";
   PERCH_CHECK(bits >= 1 && bits <= 16, "{}: {} bits; it takes 1 to 16", op, bits);
-  const Rows rows(x.shape(), axes);
+  const SliceParts rows(x.shape(), axes);
   const Tensor values = finite_rows(op, x, rows);
   if (bits == 1) return by_rows(op, x, rows, values, signs(rows, values), straight_through);
 

@@ -6,34 +6,23 @@
 
 #include <perch/core/check.h>
 #include <perch/core/kernels/table.h>
-#include <perch/core/ops/slices.h>
+#include <perch/core/ops/slice_parts.h>
 #include <perch/core/ops/step_quant.h>
-#include <perch/core/parallel.h>
 #include <perch/core/reduce.h>
 
 namespace perch {
 namespace {
 
-constexpr std::int64_t chunk_elements = 1 << 14;
-
-/// A tensor in rows of one grid each, cut into chunks that do not depend on the thread count.
+/// A tensor in rows of one grid each.
 struct Grids {
-  Slices slices;
+  SliceParts rows;
   Tensor step, offset, low, high;
-  std::int64_t chunks_per_row;
 
-  std::int64_t chunks() const { return slices.count() * chunks_per_row; }
-  std::int64_t row(std::int64_t chunk) const { return chunk / chunks_per_row; }
-  ChunkRange elements(std::int64_t chunk) const {
-    const std::int64_t begin = row(chunk) * slices.size();
-    const std::int64_t first = chunk % chunks_per_row * chunk_elements;
-    return {begin + first, begin + std::min(first + chunk_elements, slices.size())};
-  }
-  kernels::StepArgs args(std::int64_t row) const {
+  kernels::StepArgs args(std::size_t row) const {
     return {step.data()[row], offset.empty() ? 0.0f : offset.data()[row], low.data()[row],
             high.data()[row]};
   }
-  bool dead(std::int64_t row) const { return !(step.data()[row] > 0.0f); }
+  bool dead(std::size_t row) const { return !(step.data()[row] > 0.0f); }
 };
 
 Tensor forward(const Tensor& rows, const Grids& grids, const StepQuantOptions& options) {
@@ -41,9 +30,9 @@ Tensor forward(const Tensor& rows, const Grids& grids, const StepQuantOptions& o
   Tensor result(rows.shape());
   const float* const x = rows.data();
   float* const y = result.data();
-  parallel_for(grids.chunks(), [&](std::int64_t chunk) {
-    const ChunkRange range = grids.elements(chunk);
-    const std::int64_t row = grids.row(chunk);
+  grids.rows.for_parts([&](std::int64_t part) {
+    const ChunkRange range = grids.rows.elements(part);
+    const std::size_t row = grids.rows.row(part);
     const float* const from = x + range.begin;
     float* const to = y + range.begin;
     if (grids.dead(row)) {
@@ -51,7 +40,7 @@ Tensor forward(const Tensor& rows, const Grids& grids, const StepQuantOptions& o
     } else if (options.rounding == Rounding::half_even) {
       kernel.half_even(from, to, range.size(), grids.args(row));
     } else if (options.rounding == Rounding::stochastic && options.random) {
-      std::array<float, chunk_elements> noise;
+      std::array<float, SliceParts::part_elements> noise;
       options.random->fill_uniform({noise.data(), static_cast<std::size_t>(range.size())},
                                    static_cast<std::uint64_t>(range.begin));
       kernel.noisy(from, noise.data(), to, range.size(), grids.args(row));
@@ -70,29 +59,35 @@ Gradients backward(const Tensor& rows, const Tensor& levels, const Tensor& slope
                    const Grids& grids, const StepQuantOptions& options) {
   const kernels::StepKernels& kernel = kernels::active().step;
   Gradients result{Tensor(rows.shape()), Tensor(grids.step.shape()), Tensor(grids.step.shape())};
-  std::vector<kernels::StepSums> sums(static_cast<std::size_t>(grids.chunks()));
+  std::vector<kernels::StepSums> sums(static_cast<std::size_t>(grids.rows.parts()));
   const float *const x = rows.data(), *const y = levels.data(), *const dy = slopes.data();
   float* const dx = result.dx.data();
-  parallel_for(grids.chunks(), [&](std::int64_t chunk) {
-    const ChunkRange range = grids.elements(chunk);
-    const std::int64_t row = grids.row(chunk), first = range.begin;
+  grids.rows.for_parts([&](std::int64_t part) {
+    const ChunkRange range = grids.rows.elements(part);
+    const std::size_t row = grids.rows.row(part);
+    const std::int64_t first = range.begin;
     if (grids.dead(row)) {
       std::copy_n(dy + first, range.size(), dx + first);
     } else if (options.rounding == Rounding::half_even) {
       kernel.backward_half_even(x + first, dy + first, dx + first, range.size(), grids.args(row));
     } else {
       kernel.backward(x + first, y + first, dy + first, dx + first, range.size(), grids.args(row),
-                      &sums[static_cast<std::size_t>(chunk)]);
+                      &sums[static_cast<std::size_t>(part)]);
     }
   });
-  for (std::int64_t row = 0; row < grids.slices.count(); ++row) {
+  struct Total {
     double inside = 0, below = 0, above = 0;
-    for (std::int64_t i = 0; i < grids.chunks_per_row; ++i) {
-      const auto& part = sums[static_cast<std::size_t>(row * grids.chunks_per_row + i)];
-      inside += double{part.inside};
-      below += double{part.below};
-      above += double{part.above};
-    }
+  };
+  std::vector<Total> totals(grids.rows.count());
+  for (std::int64_t i = 0; i < grids.rows.parts(); ++i) {
+    const kernels::StepSums& part = sums[static_cast<std::size_t>(i)];
+    Total& total = totals[grids.rows.row(i)];
+    total.inside += double{part.inside};
+    total.below += double{part.below};
+    total.above += double{part.above};
+  }
+  for (std::size_t row = 0; row < totals.size(); ++row) {
+    const auto& [inside, below, above] = totals[row];
     const kernels::StepArgs args = grids.args(row);
     result.dstep.data()[row] =
         static_cast<float>(inside + below * double{args.low} + above * double{args.high});
@@ -106,13 +101,10 @@ Gradients backward(const Tensor& rows, const Tensor& levels, const Tensor& slope
 Variable step_quant(const Variable& x, const Variable& step, const Variable& offset,
                     const Tensor& low, const Tensor& high, const StepQuantOptions& options) {
   const bool has_offset = offset.defined();
-  Grids grids{Slices(x.shape(), options.axes),
-              step.value(),
-              has_offset ? offset.value() : Tensor(),
-              low,
-              high,
-              1};
-  const std::int64_t count = grids.slices.count();
+  const Grids grids{SliceParts(x.shape(), options.axes), step.value(),
+                    has_offset ? offset.value() : Tensor(), low, high};
+  const Slices& slices = grids.rows.slices();
+  const std::int64_t count = slices.count();
   for (const Tensor& table : {grids.step, grids.low, grids.high}) {
     PERCH_CHECK(table.size() == count, "step_quant: {} values for {} grids of shape {}",
                 table.size(), count, x.shape().to_string());
@@ -123,17 +115,16 @@ Variable step_quant(const Variable& x, const Variable& step, const Variable& off
   PERCH_CHECK(options.rounding != Rounding::half_even ||
                   !(step.requires_grad() || (has_offset && offset.requires_grad())),
               "step_quant: half_even trains no step; take half_up");
-  grids.chunks_per_row =
-      std::max<std::int64_t>((grids.slices.size() + chunk_elements - 1) / chunk_elements, 1);
-  const Tensor rows = grids.slices.gather(x.value());
+  const Tensor rows = slices.gather(x.value());
   const Tensor levels = forward(rows, grids, options);
   std::vector<Variable> inputs{x, step};
   if (has_offset) inputs.push_back(offset);
   return Variable::from_op(
-      "step_quant", grids.slices.scatter(levels), std::move(inputs),
-      [=](Tensor dy) -> std::vector<Tensor> {
-        Gradients found = backward(rows, levels, grids.slices.gather(dy), grids, options);
-        std::vector<Tensor> result{grids.slices.scatter(found.dx), std::move(found.dstep)};
+      "step_quant", slices.scatter(levels), std::move(inputs),
+      [grids, rows, levels, options, has_offset](Tensor dy) -> std::vector<Tensor> {
+        const Slices& sorted = grids.rows.slices();
+        Gradients found = backward(rows, levels, sorted.gather(dy), grids, options);
+        std::vector<Tensor> result{sorted.scatter(found.dx), std::move(found.dstep)};
         if (has_offset) result.push_back(std::move(found.doffset));
         return result;
       });

@@ -66,6 +66,7 @@ std::string summary(const QuantSpec& spec) {
 
 /// What a decision does: "weights 8 bits all_values per channel, activations ...".
 std::string summary(const Decision& decision) {
+  if (!decision.folded_into.empty()) return "folded into " + decision.folded_into;
   if (!decision.config) return "float";
   std::string text, separator;
   const auto add = [&](const char* what, const QuantSpec& spec) {
@@ -75,6 +76,10 @@ std::string summary(const Decision& decision) {
   for (const auto& [weight, spec] : decision.config->weights) add("weights", spec);
   if (decision.config->activation) add("activations", *decision.config->activation);
   if (decision.config->output) add("outputs", *decision.config->output);
+  if (decision.config->fold) {
+    text += fmt::format("{}folds batch normalisation by {} statistics", separator,
+                        fold_statistics_name(*decision.config->fold));
+  }
   return text.empty() ? "wrapped, nothing quantized" : text;
 }
 

@@ -126,6 +126,9 @@ void QuantizeFlags::add_training_options(CLI::App& app, const std::string& group
           ->capture_default_str());
   add(app.add_flag("--power-of-two-scale", power_of_two_scale_,
                    "Weight and activation scales are powers of two"));
+  add(app.add_option("--fold-batch-norm", fold_,
+                     "Folds batch normalisation into quantized kernels, scaled by these statistics")
+          ->type_name("running|batch"));
   add(app.add_option("--activations-from", schedule_.activations_from,
                      "Activations are only observed before this step; default: 0")
           ->type_name("STEP"));
@@ -200,6 +203,7 @@ void QuantizeFlags::check_combinations() const {
                 bits.value_or(0));
   }
   if (use_ == Use::read) return;
+  if (has("--fold-batch-norm")) fold_statistics(fold_);
   check_choice("--rounding", rounding_, {"half_up", "half_even", "stochastic"});
   auto names = quantizer_names(use_);
   names.pop_back();
@@ -261,9 +265,11 @@ QuantRules QuantizeFlags::rules() const {
     if (!file_rules_) file_rules_ = io::read_quant_config(quant_config_);
     return *file_rules_;
   }
-  return {.rules = {{.filter = {.kinds = {"Conv2D", "DepthwiseConv2D"}},
-                     .config = config(),
-                     .origin = "--quantizer"}}};
+  QuantRules rules{.rules = {{.filter = {.kinds = {"Conv2D", "DepthwiseConv2D"}},
+                              .config = config(),
+                              .origin = "--quantizer"}}};
+  if (has("--fold-batch-norm")) rules.fold = fold_statistics(fold_);
+  return rules;
 }
 
 FitOptions QuantizeFlags::ranges(const Optimizer& optimizer, FitOptions fit) const {
@@ -304,5 +310,6 @@ std::string QuantizeFlags::tag() const {
   if (activation_quantizer_ != "moving_average") tag += "_" + code_of(activation_quantizer_);
   if (rounding_ != "half_up") tag += "_" + rounding_;
   if (power_of_two_scale_) tag += "_po2scale";
+  if (has("--fold-batch-norm")) tag += "_fold" + fold_;
   return tag;
 }

@@ -54,7 +54,7 @@ class QuantizeFlags {
   std::vector<CLI::Option*> options_;
   Use use_ = Use::train;
   std::string quantizer_ = "all_values", activation_quantizer_ = "moving_average";
-  std::string rounding_ = "half_up", quant_config_;
+  std::string rounding_ = "half_up", fold_, quant_config_;
   mutable std::optional<perch::QuantRules> file_rules_;  // of quant_config_, once it was read
   std::optional<int> weight_bits_, activation_bits_;
   perch::QuantizationSchedule schedule_;

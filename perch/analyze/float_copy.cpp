@@ -6,6 +6,7 @@
 #include <perch/layers/activations.h>
 #include <perch/layers/spec.h>
 #include <perch/layers/state.h>
+#include <perch/quant/folding.h>
 
 namespace perch {
 namespace {
@@ -40,6 +41,7 @@ std::unique_ptr<Model> float_copy(Model& model) {
     (entry.weight != nullptr ? entry.weight->mutable_value() : *entry.buffer)
         .copy_from(*values.at(entry.name));
   }
+  unfold_batch_norms(*copy);
   return copy;
 }
 

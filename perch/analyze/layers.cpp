@@ -38,9 +38,9 @@ void gather_weights(Gathered& gathered) {
   auto* const wrapper = dynamic_cast<QuantizeWrapper*>(gathered.layer);
   if (wrapper == nullptr) return;
   const Context context = Context::for_inference();
-  Layer& layer = wrapper->layer();
-  const Weights plain = layer.own_weights(context);
-  const Weights quantized = wrapper->quantized_weights({}, context);
+  const Layer& layer = weighted_layer(wrapper->layer());
+  const Weights plain = wrapper->plain_weights({}, {}, context);
+  const Weights quantized = wrapper->quantized_weights(plain, context);
   for (const auto& [name, spec] : wrapper->config().weights) {
     const Variable& seen = plain[name];
     const Variable& made = quantized[name];
@@ -128,8 +128,9 @@ class Summary {
 
 LayerAnalysis analysis_of(const Gathered& gathered) {
   const auto* const wrapper = dynamic_cast<const QuantizeWrapper*>(gathered.layer);
-  LayerAnalysis result{.name = gathered.layer->name(),
-                       .kind = wrapper ? wrapper->layer().kind() : gathered.layer->kind()};
+  LayerAnalysis result{
+      .name = gathered.layer->name(),
+      .kind = wrapper ? weighted_layer(wrapper->layer()).kind() : gathered.layer->kind()};
   Summary weights, activations;
   const auto add = [&](const std::string& prefix, const Quantizer& quantizer) {
     for (const bool of_weight : {true, false}) {

@@ -31,7 +31,7 @@ void find_specs(const Model& model, std::map<std::string, QuantSpec>& found) {
   for (const Model::Node& node : model.nodes()) {
     const Layer* layer = node.layer.get();
     if (const auto* const wrapper = dynamic_cast<const QuantizeWrapper*>(layer)) {
-      layer = &wrapper->layer();
+      layer = &weighted_layer(wrapper->layer());
       const auto spec = wrapper->config().weights.find(main_weight(layer->kind()));
       if (spec != wrapper->config().weights.end()) found.emplace(layer->name(), spec->second);
     }

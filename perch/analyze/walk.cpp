@@ -73,9 +73,11 @@ class Walk {
       if (wrapper.quantizers().contains("pre_activation")) {
         context.before_activation = [&](Variable x) { return by("pre_activation", std::move(x)); };
       }
+      const Weights plain = wrapper.plain_weights({}, {}, inference_);
+      Layer& computing = weighted_layer(layer);
       y.quantized =
-          layer.apply(inputs.quantized, wrapper.quantized_weights({}, inference_), context);
-      y.plain = layer.apply(inputs.plain, layer.own_weights(inference_), inference_);
+          computing.apply(inputs.quantized, wrapper.quantized_weights(plain, inference_), context);
+      y.plain = computing.apply(inputs.plain, plain, inference_);
     }
     y.quantized = by("output", by("post_activation", std::move(y.quantized)));
     return y;

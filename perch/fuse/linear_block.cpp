@@ -40,7 +40,8 @@ Weights weights_of(const Member& linear, const Context& context) {
   if (!linear) return {};
   const Context inner = linear.context(context);
   return linear.wrapper == nullptr ? linear.layer->own_weights(inner)
-                                   : linear.wrapper->quantized_weights({}, inner);
+                                   : linear.wrapper->quantized_weights(
+                                         linear.wrapper->plain_weights({}, {}, inner), inner);
 }
 
 struct Convolution {

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <map>
 
+#include <fmt/format.h>
+
 #include <perch/io/inspect.h>
 #include <perch/layers/state.h>
 #include <perch/quant/wrapper.h>
@@ -60,7 +62,10 @@ void collect_quantizers(Layer& layer, std::vector<QuantizerReport>& reports) {
 
 std::string kind_of(Layer& layer) {
   auto* wrapper = dynamic_cast<QuantizeWrapper*>(&layer);
-  return wrapper == nullptr ? layer.kind() : layer.kind() + "(" + wrapper->layer().kind() + ")";
+  if (wrapper == nullptr) return layer.kind();
+  const bool folded = &weighted_layer(wrapper->layer()) != &wrapper->layer();
+  return fmt::format("{}({}{})", layer.kind(), weighted_layer(wrapper->layer()).kind(),
+                     folded ? "+BatchNormalization" : "");
 }
 
 }  // namespace

@@ -45,7 +45,8 @@ std::string sequential_input_name(const Model& model) {
   for (const Model::Node& node : model.nodes()) {
     if (dynamic_cast<QuantizeLayer*>(node.layer.get()) != nullptr) continue;
     auto* wrapper = dynamic_cast<QuantizeWrapper*>(node.layer.get());
-    return (wrapper != nullptr ? wrapper->layer().name() : node.layer->name()) + "_input";
+    return (wrapper != nullptr ? weighted_layer(wrapper->layer()).name() : node.layer->name()) +
+           "_input";
   }
   return "input_1";
 }

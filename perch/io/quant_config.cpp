@@ -54,6 +54,7 @@ class Reader {
   std::optional<QuantizeConfig> config(const toml::table& table) const;
   LayerRule rule(const toml::node& node, std::size_t number) const;
   std::optional<NBitOptions> scheme(const toml::table& root) const;
+  std::optional<FoldStatistics> fold(const toml::table& table) const;
 
   std::string file_;
 };
@@ -149,6 +150,10 @@ std::optional<QuantizeConfig> Reader::config(const toml::table& table) const {
   }
   result.activation = activation_spec(table, "activations");
   result.output = activation_spec(table, "outputs");
+  result.fold = fold(table);
+  if (result.fold && result.weights.empty()) {
+    refuse(*table.get("fold"), "\"fold\" is about quantized kernels; give weights too");
+  }
   const bool quantizes = !result.weights.empty() || result.activation || result.output;
   const bool stays_float = value<bool>(table, "float", "true or false").value_or(false);
   if (quantizes == stays_float) {
@@ -163,7 +168,8 @@ std::optional<QuantizeConfig> Reader::config(const toml::table& table) const {
 LayerRule Reader::rule(const toml::node& node, std::size_t number) const {
   const toml::table* const table = node.as_table();
   if (table == nullptr) refuse(node, "a rule is a table; write [[rule]]");
-  check_keys(*table, {"layers", "kinds", "place", "float", "weights", "activations", "outputs"});
+  check_keys(*table,
+             {"layers", "kinds", "place", "float", "weights", "activations", "outputs", "fold"});
   LayerRule result;
   result.origin = fmt::format("rule {}, line {} of {}", number, node.source().begin.line, file_);
   result.filter.names = texts(*table, "layers");
@@ -203,11 +209,18 @@ std::optional<NBitOptions> Reader::scheme(const toml::table& root) const {
   return name == "none" ? std::nullopt : std::optional(options);
 }
 
+std::optional<FoldStatistics> Reader::fold(const toml::table& table) const {
+  const auto name = value<std::string>(table, "fold", "\"running\" or \"batch\"");
+  if (!name) return std::nullopt;
+  return placed(*table.get("fold"), [&] { return fold_statistics(*name); });
+}
+
 QuantRules Reader::rules(const toml::table& root) const {
-  check_keys(root,
-             {"scheme", "weight_bits", "activation_bits", "input", "output_quantizers", "rule"});
+  check_keys(root, {"scheme", "weight_bits", "activation_bits", "input", "output_quantizers",
+                    "fold", "rule"});
   QuantRules result;
   result.scheme = scheme(root);
+  result.fold = fold(root);
   if (const toml::node* const input = root.get("input")) {
     const auto flag = input->value_exact<bool>();
     if (!flag) {

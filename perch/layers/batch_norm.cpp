@@ -26,7 +26,7 @@ Variable BatchNorm::apply_one(const Variable& x, const Weights& weights, const C
   return batch_norm(x, weights.find("gamma"), weights.find("beta"), moving_mean_, moving_variance_,
                     {.momentum = options_.momentum,
                      .epsilon = options_.epsilon,
-                     .training = context.training && trainable()});
+                     .training = learns_statistics(context)});
 }
 
 void BatchNorm::visit(Visitor& visitor) {

@@ -25,6 +25,8 @@ class BatchNorm final : public UnaryLayer {
   std::string kind() const override { return "BatchNormalization"; }
   void visit(Visitor& visitor) override;
   const Options& options() const { return options_; }
+  /// Whether it normalises by the batch and moves its statistics.
+  bool learns_statistics(const Context& context) const { return context.training && trainable(); }
   Tensor& moving_mean() { return moving_mean_; }
   Tensor& moving_variance() { return moving_variance_; }
 

@@ -192,6 +192,7 @@ Rows collected(Model& model, const Dataset& data, const AdaRoundOptions& options
 std::vector<AdaRoundLayer> adaround(Model& model, Model& reference, const Dataset& data,
                                     const AdaRoundOptions& options) {
   check(options);
+  refuse_folded("adaround", model);
   check_images("adaround", model, data, options.images, options.batch_size);
   check_images("adaround, reference", reference, data, options.images, options.batch_size);
   std::vector<AdaRoundLayer> results;

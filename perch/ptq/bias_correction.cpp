@@ -2,6 +2,7 @@
 
 #include <perch/core/check.h>
 #include <perch/layers/batch_norm.h>
+#include <perch/layers/graph.h>
 #include <perch/layers/state.h>
 #include <perch/ptq/bias_correction.h>
 #include <perch/ptq/parts.h>
@@ -77,6 +78,7 @@ bool shift(const WrappedLinear& linear, const Means& by) {
 
 BiasCorrection correct_biases(Model& model, Model& reference, const Dataset& data,
                               const BiasCorrectionOptions& options) {
+  refuse_folded("correct_biases", model);
   check_images("correct_biases", model, data, options.images, options.batch_size);
   check_images("correct_biases, reference", reference, data, options.images, options.batch_size);
   const std::vector<WrappedLinear> layers = wrapped_linear_layers(model);

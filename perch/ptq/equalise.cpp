@@ -5,6 +5,7 @@
 
 #include <perch/core/check.h>
 #include <perch/layers/batch_norm.h>
+#include <perch/layers/graph.h>
 #include <perch/layers/spec.h>
 #include <perch/layers/state.h>
 #include <perch/ptq/channels.h>

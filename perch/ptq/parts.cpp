@@ -14,16 +14,17 @@ bool is_linear(const Layer& layer) {
   return !main_weight(layer.kind()).empty();
 }
 
-std::optional<NodeId> sole_reader(const Model& model, NodeId node) {
-  if (node == model.output()) return std::nullopt;
-  std::optional<NodeId> reader;
-  for (std::size_t i = 0; i < model.nodes().size(); ++i) {
-    const auto reads = std::ranges::count(model.nodes()[i].inputs, node);
-    if (reads == 0) continue;
-    if (reads > 1 || reader) return std::nullopt;
-    reader = static_cast<NodeId>(i);
+void refuse_folded(const char* verb, const Model& model) {
+  for (const Model::Node& node : model.nodes()) {
+    if (const auto* const inner = dynamic_cast<const Model*>(node.layer.get())) {
+      refuse_folded(verb, *inner);
+    }
+    const auto* const wrapper = dynamic_cast<const QuantizeWrapper*>(node.layer.get());
+    PERCH_CHECK(wrapper == nullptr || !wrapper->config().fold,
+                "{}: batch normalisation is folded into {}, whose quantized kernel is not its own "
+                "weight; quantize without folding, or train on instead",
+                verb, weighted_layer(wrapper->layer()).name());
   }
-  return reader;
 }
 
 std::vector<WrappedLinear> wrapped_linear_layers(Model& model) {

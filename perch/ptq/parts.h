@@ -17,8 +17,10 @@ namespace perch {
 Layer& unwrapped(Layer& layer);
 /// Conv2D, DepthwiseConv2D, Dense.
 bool is_linear(const Layer& layer);
-/// The node that alone reads a node which is not the model's output.
-std::optional<NodeId> sole_reader(const Model& model, NodeId node);
+
+/// Throws Error(usage), opening with `verb` and naming the layer, for a model with folded batch
+/// normalisation: what moves or measures single kernels or statistics does not fit it.
+void refuse_folded(const char* verb, const Model& model);
 
 /// A wrapped linear layer and where it stands.
 struct WrappedLinear {

@@ -85,8 +85,8 @@ class Pass {
       const auto found = wrapper.quantizers().find(prefix);
       return found == wrapper.quantizers().end() ? nullptr : found->second.get();
     };
-    Layer& layer = wrapper.layer();
-    Weights weights = layer.own_weights({});
+    Layer& layer = weighted_layer(wrapper.layer());
+    Weights weights = wrapper.plain_weights({}, {}, {});
     for (const auto& [name, spec] : wrapper.config().weights) {
       const Variable& weight = weights[name];
       weights.set(name,

@@ -79,6 +79,7 @@ void collect(Layer& layer, std::vector<std::unique_ptr<Forgetful>>& norms) {
 }  // namespace
 
 void reestimate_batch_norm(Model& model, const Dataset& data, const ReestimateOptions& options) {
+  refuse_folded("reestimate_batch_norm", model);
   check_images("reestimate_batch_norm", model, data, options.images, options.batch_size);
   std::vector<std::unique_ptr<Forgetful>> norms;
   collect(model, norms);

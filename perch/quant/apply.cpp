@@ -3,6 +3,7 @@
 #include <utility>
 
 #include <perch/core/check.h>
+#include <perch/layers/graph.h>
 #include <perch/quant/apply.h>
 
 namespace perch {
@@ -82,9 +83,8 @@ bool reads_input(const Model::Node& node) {
 }
 
 void quantize_input(Model& model, const QuantSpec& spec) {
-  std::vector<Model::Node>& nodes = model.mutable_nodes();
   std::set<std::string> names;
-  for (const Model::Node& node : nodes) {
+  for (const Model::Node& node : model.nodes()) {
     if (reads_input(node) && node.layer->kind() == "QuantizeLayer") return;
     names.insert(node.layer->name());
   }
@@ -93,19 +93,43 @@ void quantize_input(Model& model, const QuantSpec& spec) {
     layer->set_name(fmt::format("quantize_layer_{}", i));
   }
   layer->build({model.input_shape()}, WeightInit(0));
+  insert_behind(model, Model::input, std::move(layer), model.input_shape());
+}
 
-  const Shape input_shape = model.input_shape();
-  std::vector<Shape> shapes = model.node_shapes();
-  const NodeId output = model.output();
-  // The new node is number 0, so that every other number goes up by one and readers of the model's
-  // input (number -1) read the new node.
-  for (Model::Node& node : nodes) {
-    for (NodeId& id : node.inputs) ++id;
+/// Folds first what is to be folded; the configurations of the nodes that are left. Throws
+/// Error(usage) before anything changes.
+Plan fold(Model& model, const Plan& plan) {
+  std::set<NodeId> norms;
+  for (const auto& [node, config] : plan) {
+    if (!config.fold) continue;
+    const std::string& name = model.nodes()[node].layer->name();
+    const auto norm = foldable_norm(model, static_cast<NodeId>(node));
+    PERCH_CHECK(
+        norm,
+        "quantize {}: no batch normalisation can be folded into it; one must alone read its "
+        "output, without an activation function between",
+        name);
+    const auto own = plan.find(static_cast<std::size_t>(*norm));
+    const std::string& folded = model.nodes()[static_cast<std::size_t>(*norm)].layer->name();
+    PERCH_CHECK(
+        own == plan.end() || own->second == QuantizeConfig{},
+        "quantize {}: it is folded into {}, so that there is nothing left to quantize; give "
+        "that layer an activation or output quantizer instead",
+        folded, name);
+    norms.insert(*norm);
   }
-  nodes.insert(nodes.begin(), Model::Node{std::move(layer), {Model::input}});
-  shapes.insert(shapes.begin(), input_shape);
-  model.set_shapes(input_shape, std::move(shapes));
-  model.set_output(output + 1);
+  Plan left;
+  for (const auto& [node, config] : plan) {
+    const auto id = static_cast<NodeId>(node);
+    if (norms.contains(id)) continue;
+    const auto before = std::distance(norms.begin(), norms.lower_bound(id));
+    left.emplace(node - static_cast<std::size_t>(before), config);
+  }
+  // From the last one, so that the numbers of those to come stay.
+  for (auto at = plan.rbegin(); at != plan.rend(); ++at) {
+    if (at->second.fold) fold_batch_norm(model, static_cast<NodeId>(at->first), *at->second.fold);
+  }
+  return left;
 }
 
 }  // namespace
@@ -143,7 +167,7 @@ void apply_in_place(Model& model, const std::map<std::string, QuantizeConfig>& c
   const Plan annotated = annotated_nodes(model, configs);
   const Plan plan = options.output_quantizers ? with_feeding_layers(model, annotated) : annotated;
   check_plan(model, plan);
-  wrap(model, plan);
+  wrap(model, fold(model, plan));
   if (options.input_quantizer) quantize_input(model, *options.input_quantizer);
 }
 

@@ -1,7 +1,30 @@
+#include <array>
+#include <utility>
+
+#include <perch/core/check.h>
+#include <perch/core/suggest.h>
 #include <perch/layers/spec.h>
 #include <perch/quant/config.h>
 
 namespace perch {
+namespace {
+
+constexpr std::array<std::pair<const char*, FoldStatistics>, 2> names{
+    {{"running", FoldStatistics::running}, {"batch", FoldStatistics::batch}}};
+
+}  // namespace
+
+FoldStatistics fold_statistics(const std::string& name) {
+  for (const auto& [held, statistics] : names) {
+    if (name == held) return statistics;
+  }
+  fail(ErrorCode::usage, "batch normalisation is folded with statistics {}, not \"{}\"",
+       choices(name, {"running", "batch"}), name);
+}
+
+std::string fold_statistics_name(FoldStatistics statistics) {
+  return names[statistics == FoldStatistics::running ? 0 : 1].first;
+}
 
 std::vector<int> channel_axes(const std::string& layer_kind, const Shape& weight) {
   if (layer_kind == "DepthwiseConv2D" && weight.rank() == 4) return {2, 3};

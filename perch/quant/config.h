@@ -13,6 +13,15 @@ namespace perch {
 
 class Layer;
 
+/// By what kernels are scaled while statistics move; frozen, both are the moving ones.
+enum class FoldStatistics {
+  running,  ///< The moving ones, corrected to the batch's behind the convolution
+  batch,    ///< The batch's, from a first convolution with the kernel as it is
+};
+/// "running", "batch". Throws Error(usage) naming the nearest.
+FoldStatistics fold_statistics(const std::string& name);
+std::string fold_statistics_name(FoldStatistics statistics);
+
 struct QuantizeConfig {
   /// By weight name. "kernel" means the layer's main weight whatever it is called (a
   /// DepthwiseConv2D's depthwise_kernel). A name that the layer does not have is an error.
@@ -22,6 +31,9 @@ struct QuantizeConfig {
   std::optional<QuantSpec> activation = std::nullopt;
   /// The layer's output (output_*).
   std::optional<QuantSpec> output = std::nullopt;
+  /// Folds the BatchNormalization that alone reads this layer into it; weights are quantized as
+  /// folded (perch/quant/folding.h). Of the weights, only the main one can be quantized then.
+  std::optional<FoldStatistics> fold = std::nullopt;
   friend bool operator==(const QuantizeConfig&, const QuantizeConfig&) = default;
 };
 

@@ -59,6 +59,42 @@ void add_feeding(const Model& model, std::vector<Decision>& decisions) {
   }
 }
 
+/// Who folds whom.
+void add_folds(const Model& model, const std::optional<FoldStatistics>& everywhere,
+               std::vector<Decision>& decisions) {
+  const auto decision_of = [&](const Layer& layer) {
+    return std::ranges::find(decisions, layer.name(), &Decision::layer);
+  };
+  bool any = false;
+  for (std::size_t i = 0; i < model.nodes().size(); ++i) {
+    const Layer& layer = *model.nodes()[i].layer;
+    const auto own = decision_of(layer);
+    if (own == decisions.end() || !own->config) continue;
+    const auto norm = foldable_norm(model, static_cast<NodeId>(i));
+    if (everywhere && norm && !own->config->weights.empty() && !own->config->fold) {
+      own->config->fold = everywhere;
+    }
+    if (!own->config->fold) continue;
+    PERCH_CHECK(norm,
+                "{}: no batch normalisation can be folded into {}: one must alone read its output, "
+                "without an activation function between; leave \"fold\" out",
+                own->origin, layer.name());
+    const auto folded = decision_of(*model.nodes()[static_cast<std::size_t>(*norm)].layer);
+    PERCH_CHECK(folded->origin.empty() || !folded->config,
+                "{}: {} is folded into {} and cannot be quantized by itself; quantize the outputs "
+                "of that layer, or of the activation behind it",
+                folded->origin, folded->layer, layer.name());
+    folded->folded_into = layer.name();
+    folded->origin = own->origin;
+    any = true;
+  }
+  PERCH_CHECK(
+      !everywhere || any,
+      "fold: no layer of {} whose weights are quantized has a batch normalisation behind it "
+      "that could be folded; leave it out",
+      model.name());
+}
+
 }  // namespace
 
 std::vector<Decision> decide(const Model& model, const QuantRules& rules) {
@@ -100,6 +136,7 @@ std::vector<Decision> decide(const Model& model, const QuantRules& rules) {
   for (const LayerRule& rule : rules.rules) {
     if (!used.contains(&rule)) fail_unmatched(rule, model);
   }
+  add_folds(model, rules.fold, decisions);
   if (!rules.scheme && rules.output_quantizers) add_feeding(model, decisions);
   return decisions;
 }

@@ -30,6 +30,9 @@ struct QuantRules {
   std::optional<NBitOptions> scheme = std::nullopt;  ///< n_bit() for what no rule decides
   std::vector<LayerRule> rules = {};                 ///< the last one that matches decides
   std::optional<QuantSpec> input = QuantSpec{};      ///< of the model's input
+  /// Folds wherever a BatchNormalization follows a layer whose main weight is quantized, if its own
+  /// configuration does not say how.
+  std::optional<FoldStatistics> fold = std::nullopt;
   /// ApplyOptions::output_quantizers, for layers that no rule decides; without effect on top of a
   /// scheme, which places its own.
   bool output_quantizers = true;
@@ -39,10 +42,11 @@ struct Decision {
   std::string layer, kind;
   std::string origin;  ///< the rule's, "scheme", "output_quantizers", or "" where nothing decides
   std::optional<QuantizeConfig> config;
+  std::string folded_into = {};  ///< the layer that a BatchNormalization becomes part of
 };
 /// For every layer in the model's order. Layers that are quantized already are passed over. Throws
 /// Error(usage) unless built, for a rule that matches nothing and for a configuration that does not
-/// fit its layer, naming rule and layer.
+/// fit its layer, naming rule and layer; for folding where there is nothing to fold.
 std::vector<Decision> decide(const Model& model, const QuantRules& rules);
 
 /// decide(), then apply_in_place(). Throws Error(usage) too when nothing is to be quantized.

@@ -12,7 +12,7 @@ namespace {
 // The names and shapes of a layer's own weights.
 class OwnWeights final : public Visitor {
  public:
-  explicit OwnWeights(Layer& layer) { layer.visit(*this); }
+  explicit OwnWeights(Layer& layer) { weighted_layer(layer).visit(*this); }
 
   void weight(std::string_view name, Variable& value) override {
     names.emplace_back(name);
@@ -44,21 +44,30 @@ QuantizeConfig resolved(Layer& layer, const QuantizeConfig& config) {
   const std::vector<std::string> names = OwnWeights(layer).names;
   QuantizeConfig result = config;
   result.weights.clear();
+  if (const auto* const folded = dynamic_cast<const FoldedBatchNorm*>(&layer)) {
+    result.fold = folded->statistics();
+  }
   for (const auto& [key, spec] : config.weights) {
     const bool stored = std::find(names.begin(), names.end(), key) != names.end();
-    const std::string name = stored || key != "kernel" ? key : main_weight(layer.kind());
+    const std::string main = main_weight(weighted_layer(layer).kind());
+    const std::string name = stored || key != "kernel" ? key : main;
     PERCH_CHECK(std::find(names.begin(), names.end(), name) != names.end(),
                 "quantize {}: a {} has no weight \"{}\"; it has {}", label(layer), layer.kind(),
                 key, names.empty() ? "none" : choices(key, names));
     PERCH_CHECK(result.weights.emplace(name, spec).second,
                 "quantize {}: weight \"{}\" is named twice, once as \"kernel\"", label(layer),
                 name);
+    PERCH_CHECK(
+        !result.fold || name == main,
+        "quantize {}: where batch normalisation is folded, {} can be quantized but not \"{}\"; "
+        "leave one of them out",
+        label(layer), main, name);
   }
   return result;
 }
 
 std::string activation_prefix(Layer& layer) {
-  const std::string activation = activation_of(layer);
+  const std::string activation = activation_of(weighted_layer(layer));
   const bool before = activation == "softmax" || activation == "sigmoid" || activation == "tanh";
   return before ? "pre_activation" : "post_activation";
 }
@@ -86,7 +95,7 @@ void build_ranges(Layer& layer, const Quantizers& quantizers, const Shape& outpu
       if (weight != weights.names.end()) {
         const Shape& shape =
             weights.shapes[static_cast<std::size_t>(weight - weights.names.begin())];
-        quantizer->build(shape, channel_axes(layer.kind(), shape));
+        quantizer->build(shape, channel_axes(weighted_layer(layer).kind(), shape));
         return;
       }
       quantizer->build(batch, {batch.rank() - 1});
@@ -104,7 +113,8 @@ QuantizeWrapper::QuantizeWrapper(std::unique_ptr<Layer> layer, QuantizeConfig co
     : layer_(std::move(layer)),
       config_(resolved(*layer_, config)),
       quantizers_(make_quantizers(*layer_, config_)) {
-  if (!layer_->name().empty()) set_name("quant_" + layer_->name());
+  const std::string& own = weighted_layer(*layer_).name();
+  if (!own.empty()) set_name("quant_" + own);
   set_trainable(layer_->trainable());
   for (const std::string& name : OwnWeights(*layer_).names) {
     if (quantizers_.contains(name)) order_.push_back(name);
@@ -144,19 +154,32 @@ Context QuantizeWrapper::inner_context(const Context& context) const {
   return layer_->own_context(context);
 }
 
-Weights QuantizeWrapper::quantized_weights(const Weights& given, const Context& inner) {
-  Weights quantized = layer_->own_weights(inner);
-  for (const auto& [name, value] : given) quantized.set(name, value);
-  for (const auto& [name, spec] : config_.weights) {
-    quantized.set(name, quantize(name, quantized[name], inner));
+Weights QuantizeWrapper::plain_weights(const std::vector<Variable>& inputs, const Weights& given,
+                                       const Context& inner) {
+  if (auto* const folded = dynamic_cast<FoldedBatchNorm*>(layer_.get())) {
+    return folded->fold(inputs, given, inner);
   }
-  return quantized;
+  Weights weights = layer_->own_weights(inner);
+  for (const auto& [name, value] : given) weights.set(name, value);
+  return weights;
+}
+
+Weights QuantizeWrapper::quantized_weights(Weights plain, const Context& inner) {
+  for (const auto& [name, spec] : config_.weights) {
+    plain.set(name, quantize(name, plain[name], inner));
+  }
+  return plain;
 }
 
 Variable QuantizeWrapper::apply(const std::vector<Variable>& inputs, const Weights& weights,
                                 const Context& context) {
   const Context own = inner_context(context);
-  const Weights quantized = quantized_weights(weights, own);
+  const Weights quantized = quantized_weights(plain_weights(inputs, weights, own), own);
+  if (auto* const folded = dynamic_cast<FoldedBatchNorm*>(layer_.get())) {
+    Layer& linear = folded->linear();
+    const Variable y = linear.apply(inputs, quantized, linear.own_context(own));
+    return quantize("output", quantize("post_activation", folded->finish(y, own), own), own);
+  }
   if (!config_.activation) {
     return quantize("output", layer_->apply(inputs, quantized, own), own);
   }

@@ -9,12 +9,14 @@
 #include <perch/layers/layer.h>
 #include <perch/layers/model.h>
 #include <perch/quant/config.h>
+#include <perch/quant/folding.h>
 #include <perch/quant/quantizer.h>
 
 namespace perch {
 
 /// Owns a layer and the quantizers of its weights, activation and output, and hands the layer
-/// quantized weights as arguments. Named "quant_" + the layer's name. State in tfmot's order: the
+/// quantized weights as arguments. Of a FoldedBatchNorm, it quantizes the kernel that the batch
+/// normalisation is folded into. Named "quant_" + the layer's name. State in tfmot's order: the
 /// layer's own, optimizer_step, then <weight>_min, <weight>_max, post_activation_min, ...
 class QuantizeWrapper final : public Layer {
  public:
@@ -38,8 +40,12 @@ class QuantizeWrapper final : public Layer {
   // The steps of apply(), for those who run the layer's op themselves.
   /// The inner layer's context out of the wrapper's own.
   Context inner_context(const Context& context) const;
-  /// The inner layer's weights, `given` ones in their place, quantized.
-  Weights quantized_weights(const Weights& given, const Context& inner);
+  /// The inner layer's weights, `given` ones in their place; those of a FoldedBatchNorm folded
+  /// already, for which training needs the inputs.
+  Weights plain_weights(const std::vector<Variable>& inputs, const Weights& given,
+                        const Context& inner);
+  /// The same, quantized.
+  Weights quantized_weights(Weights plain, const Context& inner);
 
   Layer& layer() { return *layer_; }
   const Layer& layer() const { return *layer_; }

@@ -53,7 +53,8 @@ TEST_CASE("groups, roundings, schedules and scales of powers of two are honoured
        {Arguments{}, Arguments{"--group-size", "1"}, Arguments{"--rounding", "half_even"},
         Arguments{"--rounding", "stochastic"}, Arguments{"--power-of-two-scale"},
         Arguments{"--ranges-until", "1"}, Arguments{"--activations-from", "3"},
-        Arguments{"--full-from", "4"}, Arguments{"--calibrate", "40"}}) {
+        Arguments{"--full-from", "4"}, Arguments{"--calibrate", "40"},
+        Arguments{"--fold-batch-norm", "running"}, Arguments{"--fold-batch-norm", "batch"}}) {
     Arguments arguments{"train",         "ds_net", "--data",       data, "--save",   save,
                         "--weight-bits", "3",      "--batch-size", "20", "--epochs", "2"};
     arguments.insert(arguments.end(), flags.begin(), flags.end());
@@ -70,14 +71,17 @@ TEST_CASE("groups, roundings, schedules and scales of powers of two are honoured
 TEST_CASE("a rules file quantizes, names the model and is explained by inspect") {
   const TestFolder folder;
   const std::string data = write_data(folder, 80, 20), rules = folder / "mine.toml";
-  std::ofstream(rules) << "scheme = \"default_8bit\"\n[[rule]]\nplace = \"first\"\nfloat = true\n";
+  std::ofstream(rules)
+      << "scheme = \"default_8bit\"\nfold = \"running\"\n[[rule]]\nplace = \"first\"\n"
+         "float = true\n";
   const Json trained = result({"train", "ds_net", "--data", data, "--save", folder / "models",
                                "--batch-size", "20", "--quant-config", rules});
   CHECK(trained.at("name") == "ds_net_mine");
   const Json decided = result({"inspect", "ds_net", "--quant-config", rules});
-  CHECK(rule_of(decided, "conv2d").starts_with("rule 1, line 2"));
+  CHECK(rule_of(decided, "conv2d").starts_with("rule 1, line 3"));
   CHECK(rule_of(decided, "depthwise_conv2d") == "scheme");
   CHECK(rule_of(decided, "flatten").empty());
+  CHECK(rule_of(decided, "batch_normalization_1") == "scheme");  // folded
 
   check_error(
       run_perch({"train", "ds_net", "--data", data, "--quant-config", rules, "--per-tensor"}), 2,

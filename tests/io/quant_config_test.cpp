@@ -36,12 +36,14 @@ TEST_CASE("a file's rules are what it says") {
   const QuantRules rules = Files().read(R"(
 scheme = "n_bit"
 weight_bits = 4
+fold = "running"
 input = { quantizer = "percentile", percent = 99.9 }
 
 [[rule]]
 layers = ["conv2d*", "dense"]
 kinds = "Conv2D"
 weights = { quantizer = "lsq", bits = 3, granularity = "axes", axes = [0, 3] }
+fold = "batch"
 activations = { bits = 6, decay = 0.9, start = "first_batch" }
 outputs = { quantizer = "ternary", granularity = "tensor" }
 
@@ -57,7 +59,7 @@ float = true
   const LayerRule& first = rules.rules[0];
   CHECK(first.filter.names == std::vector<std::string>{"conv2d*", "dense"});
   CHECK(first.filter.kinds == std::vector<std::string>{"Conv2D"});
-  CHECK_THAT(first.origin, Contains("rule 1, line 6 of"));
+  CHECK_THAT(first.origin, Contains("rule 1, line 7 of"));
   REQUIRE(first.config);
   CHECK(first.config->weights.at("kernel") ==
         QuantSpec{.bits = 3, .granularity = per_axes({0, 3}), .range = Lsq{}});
@@ -65,6 +67,8 @@ float = true
         QuantSpec{.bits = 6,
                   .range = MovingAverage{.decay = 0.9f, .start = AverageStart::first_batch}});
   CHECK(first.config->output == QuantSpec{.bits = 2, .range = Ternary{}});
+  CHECK(rules.fold == FoldStatistics::running);
+  CHECK(first.config->fold == FoldStatistics::batch);
   CHECK(rules.rules[1].filter.place == LayerFilter::Place::last);
   CHECK_FALSE(rules.rules[1].config);
 
@@ -97,6 +101,10 @@ TEST_CASE("mistakes in a rules file are named with line, key and the nearest one
   CHECK_THAT(files.refused("[[rule]]\nlayers = \"a\"\nweights = { quantizer = \"lsq\", decay = 0.5 "
                            "}\n"),
              Contains("unknown key \"decay\""));
+  CHECK_THAT(files.refused("fold = \"runing\"\n"),
+             Contains("line 1") && Contains("nearest: running"));
+  CHECK_THAT(files.refused("[[rule]]\nlayers = \"a\"\nfold = \"batch\"\noutputs = {}\n"),
+             Contains("line 3") && Contains("give weights too"));
   CHECK_THAT(error_of(ErrorCode::missing_input, [] { io::read_quant_config("no/such.toml"); }),
              Contains("no/such.toml"));
 }

@@ -136,6 +136,15 @@ TEST_CASE("every setting of a quantizer comes back") {
   check_round_trip(model);
 }
 
+TEST_CASE("folded batch normalisation comes back") {
+  Sequential model = small_net();
+  const QuantSpec weights{.granularity = per_channel, .range = LastValue{}};
+  apply_in_place(
+      model, {{"conv2d", {.weights = {{"kernel", weights}}, .fold = FoldStatistics::batch}}}, {});
+  train_a_little(model);
+  check_round_trip(model);
+}
+
 TEST_CASE("without perch's specification, Keras's and the given configurations are enough") {
   Sequential model = small_quantized_net();
   const TempFolder folder;
@@ -211,7 +220,8 @@ TEST_CASE("every kind of layer survives Keras's JSON") {
   add(Reshape({-1, 2}));
   add(Softmax());
   add(ZeroPadding2D({.top = 1, .bottom = 2, .left = 3, .right = 4}));
-  std::set<std::string> kinds{"Graph", "Sequential", "QuantizeLayer", "QuantizeWrapper"};
+  std::set<std::string> kinds{"FoldedBatchNorm", "Graph", "Sequential", "QuantizeLayer",
+                              "QuantizeWrapper"};
   for (const auto& layer : layers) {
     INFO(layer->kind());
     layer->set_name("some_layer");

@@ -6,7 +6,6 @@
 #include <perch/core/ops/channel_layout.h>
 #include <perch/core/ops/code_moments.h>
 #include <perch/core/ops/moments.h>
-#include <perch/core/ops/statistics.h>
 #include <perch/core/parallel.h>
 #include <perch/core/reduce.h>
 #include <perch/core/storage.h>
@@ -41,22 +40,6 @@ void chunk_sums(const ChannelLayout& layout, ChunkRange range, double* first, do
   }
   layout.fold(sums, first);
   if (second != nullptr) layout.fold(products, second);
-}
-
-Moments batch_moments(const ChannelLayout& layout, const Tensor& x) {
-  const CodeGrid* const grid = x.grid();
-  if (grid != nullptr && grid->axes.empty() && grid->scale.item() > 0.0f) {
-    constexpr bool dividing = false, with_moments = true;
-    return *encode(x, settled_grid(*grid), dividing, with_moments).moments;
-  }
-  const Chunks& chunks = layout.chunks();
-  constexpr bool with_moments = true;
-  Statistics statistics(chunks.number(), layout.channels(), with_moments);
-  parallel_for(chunks.number(), [&](std::int64_t i) {
-    statistics.add(i, x.data() + chunks[i].begin, chunks[i].size());
-  });
-  statistics.finish();
-  return *statistics.moments();
 }
 
 // What the forward pass leaves to the gradient.

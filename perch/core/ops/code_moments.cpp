@@ -2,8 +2,8 @@
 #include <utility>
 
 #include <perch/core/kernels/table.h>
-#include <perch/core/ops/channel_layout.h>
 #include <perch/core/ops/code_moments.h>
+#include <perch/core/ops/statistics.h>
 #include <perch/core/parallel.h>
 #include <perch/core/storage.h>
 
@@ -69,6 +69,22 @@ Coded encode(const Tensor& x, const kernels::GridArgs& grid, bool dividing, bool
                                       grid.zero_point, grid.scale);
   }
   return result;
+}
+
+Moments batch_moments(const ChannelLayout& layout, const Tensor& x) {
+  const CodeGrid* const grid = x.grid();
+  if (grid != nullptr && grid->axes.empty() && grid->scale.item() > 0.0f) {
+    constexpr bool dividing = false, with_moments = true;
+    return *encode(x, settled_grid(*grid), dividing, with_moments).moments;
+  }
+  const Chunks& chunks = layout.chunks();
+  constexpr bool with_moments = true;
+  Statistics statistics(chunks.number(), layout.channels(), with_moments);
+  parallel_for(chunks.number(), [&](std::int64_t i) {
+    statistics.add(i, x.data() + chunks[i].begin, chunks[i].size());
+  });
+  statistics.finish();
+  return *statistics.moments();
 }
 
 }  // namespace perch

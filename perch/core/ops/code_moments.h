@@ -8,6 +8,7 @@
 
 #include <perch/core/encoding.h>
 #include <perch/core/kernels/quantize.h>
+#include <perch/core/ops/channel_layout.h>
 #include <perch/core/ops/moments.h>
 
 namespace perch {
@@ -26,5 +27,8 @@ struct Coded {
 
 /// Codes of x [..., C]. `dividing` as in kernels/quantize.h.
 Coded encode(const Tensor& x, const kernels::GridArgs& grid, bool dividing, bool with_moments);
+
+/// Of the channels of x [..., C], which `layout` describes; of its codes where it has them.
+Moments batch_moments(const ChannelLayout& layout, const Tensor& x);
 
 }  // namespace perch

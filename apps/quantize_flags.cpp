@@ -62,13 +62,19 @@ bool any_policy(const QuantRules& rules, const Predicate& holds) {
   });
 }
 
-// Runs a check of the specification that a flag stands for.
-void check_spec(const std::string& flag, const QuantSpec& spec) {
+/// Runs what refuses a flag's value without knowing the flag.
+template <class Step>
+auto with_flag(const std::string& flag, const Step& step) {
   try {
-    validate(spec);
+    return step();
   } catch (const Error& error) {
     fail(ErrorCode::usage, "{}: {}", flag, error.what());
   }
+}
+
+// Checks the specification that a flag stands for.
+void check_spec(const std::string& flag, const QuantSpec& spec) {
+  with_flag(flag, [&] { validate(spec); });
 }
 
 }  // namespace
@@ -129,15 +135,32 @@ void QuantizeFlags::add_training_options(CLI::App& app, const std::string& group
   add(app.add_option("--fold-batch-norm", fold_,
                      "Folds batch normalisation into quantized kernels, scaled by these statistics")
           ->type_name("running|batch"));
-  add(app.add_option("--activations-from", schedule_.activations_from,
-                     "Activations are only observed before this step; default: 0")
-          ->type_name("STEP"));
-  add(app.add_option("--full-from", schedule_.full_from,
-                     "Quantization grows until it is whole at this step; default: 0")
-          ->type_name("STEP"));
-  add(app.add_option("--ranges-until", schedule_.ranges_until,
-                     "Ranges stay as they are from this step on; default: never")
-          ->type_name("STEP"));
+  add(app.add_option("--activations-from", activations_from_,
+                     "Activations are only observed before this step, or as 2epochs; default: 0")
+          ->type_name("WHEN"));
+  add(app.add_option("--full-from", full_from_,
+                     "Quantization grows until it is whole then; default: 0")
+          ->type_name("WHEN"));
+  add(app.add_option("--ranges-until", ranges_until_,
+                     "Ranges stay as they are from then on; default: never")
+          ->type_name("WHEN"));
+  add(app.add_option(
+             "--batch-norm-until", batch_norm_until_,
+             "Batch normalisation's statistics stay as they are from then on; default: never")
+          ->type_name("WHEN"));
+  add(app.add_option("--bits-schedule", bits_schedule_,
+                     "Weight bits one after another, for equal parts of the training: 8,4,3,2")
+          ->type_name("N,N,...")
+          ->delimiter(','));
+  add(app.add_flag("--oscillations")
+          ->description("Report the share of weights that oscillate between two levels"));
+  add(app.add_option("--dampen", oscillation_.dampen,
+                     "Strength at the end of what pulls weights to their levels; default: 0")
+          ->type_name("X"));
+  add(app.add_option("--freeze-oscillating", oscillation_.freeze_above,
+                     "Weights that oscillate in more than this share of the steps stay where they "
+                     "are; default: never")
+          ->type_name("SHARE"));
   add(app.add_option("--range-rate-factor", range_rate_factor_,
                      "Learning rate of trained ranges over the weights'; default: 0.01 for lsq and "
                      "lsq_plus with adam or adamw, else 1")
@@ -156,8 +179,10 @@ std::vector<std::string> QuantizeFlags::given() const {
 }
 
 const std::vector<std::string>& QuantizeFlags::training_only() {
-  static const std::vector<std::string> flags{"--activations-from", "--ranges-until", "--full-from",
-                                              "--range-rate-factor", "--range-weight-decay"};
+  static const std::vector<std::string> flags{
+      "--activations-from",  "--ranges-until",      "--full-from", "--batch-norm-until",
+      "--bits-schedule",     "--oscillations",      "--dampen",    "--freeze-oscillating",
+      "--range-rate-factor", "--range-weight-decay"};
   return flags;
 }
 
@@ -175,9 +200,44 @@ void QuantizeFlags::check() const {
                   "{} and --quant-config exclude each other; put it into the file", flag);
     }
     rules();
-    return;
+  } else {
+    check_combinations();
   }
-  check_combinations();
+  if (use_ == Use::train && quantizes()) check_schedule();
+}
+
+void QuantizeFlags::check_schedule() const {
+  schedule(1.0);
+  if (has("--bits-schedule")) {
+    PERCH_CHECK(!has("--weight-bits"),
+                "--weight-bits and --bits-schedule exclude each other; the schedule's first width "
+                "is the one that training begins with");
+    if (quant_config_.empty()) {
+      for (const int bits : bits_schedule_) {
+        QuantSpec spec = weights();
+        spec.bits = bits;
+        check_spec("--bits-schedule", spec);
+      }
+    }
+  }
+  with_flag("--dampen, --freeze-oscillating", [&] { return oscillation(oscillation_); });
+}
+
+QuantizationSchedule QuantizeFlags::schedule(double epochs) const {
+  QuantizationSchedule result;
+  const auto time = [&](const char* flag, const std::string& text) {
+    return with_flag(flag, [&] { return TrainTime::parse(text); });
+  };
+  if (has("--activations-from")) {
+    result.activations_from = time("--activations-from", activations_from_);
+  }
+  if (has("--full-from")) result.full_from = time("--full-from", full_from_);
+  if (has("--ranges-until")) result.ranges_until = time("--ranges-until", ranges_until_);
+  if (has("--batch-norm-until")) {
+    result.batch_norm_until = time("--batch-norm-until", batch_norm_until_);
+  }
+  if (has("--bits-schedule")) result.weight_bits = spread_bits(bits_schedule_, epochs);
+  return result;
 }
 
 void QuantizeFlags::check_combinations() const {
@@ -232,7 +292,8 @@ bool QuantizeFlags::quantizes() const {
 
 QuantSpec QuantizeFlags::weights() const {
   const RangePolicy policy = policy_from_name(quantizer_);
-  QuantSpec spec{.bits = weight_bits_.value_or(natural_bits(policy)),
+  QuantSpec spec{.bits = bits_schedule_.empty() ? weight_bits_.value_or(natural_bits(policy))
+                                                : bits_schedule_.front(),
                  .granularity = per_tensor_ ? per_tensor : per_channel,
                  .symmetric = symmetric_,
                  .narrow_range = narrow_range_,
@@ -274,8 +335,15 @@ QuantRules QuantizeFlags::rules() const {
 
 FitOptions QuantizeFlags::ranges(const Optimizer& optimizer, FitOptions fit) const {
   if (!quantizes()) return fit;
-  if (has("--activations-from") || has("--ranges-until") || has("--full-from")) {
-    fit.callbacks.push_back(quantization_schedule(schedule_));
+  const auto any = [&](const std::vector<const char*>& flags) {
+    return std::ranges::any_of(flags, [&](const char* flag) { return has(flag); });
+  };
+  if (any({"--activations-from", "--ranges-until", "--full-from", "--batch-norm-until",
+           "--bits-schedule"})) {
+    fit.callbacks.push_back(quantization_schedule(schedule(static_cast<double>(fit.epochs))));
+  }
+  if (any({"--oscillations", "--dampen", "--freeze-oscillating"})) {
+    fit.callbacks.push_back(oscillation(oscillation_));
   }
   // Adam's steps have the size of the learning rate whatever the gradient's, which is a good part
   // of such a scale.
@@ -301,7 +369,8 @@ std::string QuantizeFlags::tag() const {
   if (!quantizes()) return "float";
   if (!quant_config_.empty()) return std::filesystem::path(quant_config_).stem().string();
   const QuantSpec weight = weights(), activation = activations();
-  std::string tag = fmt::format("{}wbits_{}abits_{}_{}_{}_{}", weight.bits, activation.bits,
+  const int last_bits = bits_schedule_.empty() ? weight.bits : bits_schedule_.back();
+  std::string tag = fmt::format("{}wbits_{}abits_{}_{}_{}_{}", last_bits, activation.bits,
                                 symmetric_ ? "sym" : "asym", narrow_range_ ? "narr" : "full",
                                 per_tensor_           ? "perten"
                                 : has("--group-size") ? fmt::format("group{}", group_size_)
@@ -311,5 +380,6 @@ std::string QuantizeFlags::tag() const {
   if (rounding_ != "half_up") tag += "_" + rounding_;
   if (power_of_two_scale_) tag += "_po2scale";
   if (has("--fold-batch-norm")) tag += "_fold" + fold_;
+  if (last_bits != weight.bits) tag += fmt::format("_from{}", weight.bits);
   return tag;
 }

@@ -8,6 +8,7 @@
 
 #include <perch/io/keras.h>
 #include <perch/quant/rules.h>
+#include <perch/train/oscillation.h>
 #include <perch/train/quantization_schedule.h>
 #include <perch/train/trainer.h>
 
@@ -50,6 +51,8 @@ class QuantizeFlags {
   perch::QuantSpec activations() const;
   perch::QuantizeConfig config() const;
   void check_combinations() const;
+  void check_schedule() const;
+  perch::QuantizationSchedule schedule(double epochs) const;
 
   std::vector<CLI::Option*> options_;
   Use use_ = Use::train;
@@ -57,7 +60,9 @@ class QuantizeFlags {
   std::string rounding_ = "half_up", fold_, quant_config_;
   mutable std::optional<perch::QuantRules> file_rules_;  // of quant_config_, once it was read
   std::optional<int> weight_bits_, activation_bits_;
-  perch::QuantizationSchedule schedule_;
+  std::string activations_from_, full_from_, ranges_until_, batch_norm_until_;
+  std::vector<int> bits_schedule_;
+  perch::OscillationOptions oscillation_;
   std::optional<float> range_rate_factor_, range_weight_decay_;
   std::vector<float> weight_range_, activation_range_;
   std::int64_t group_size_ = 0;

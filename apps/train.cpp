@@ -53,14 +53,16 @@ class EpochEvents final : public Callback {
  public:
   explicit EpochEvents(Output& output) : output_(output) {}
   void on_epoch_end(Trainer&, const EpochResult& result) override {
-    output_.event({{"event", "epoch"},
-                   {"epoch", result.epoch},
-                   {"loss", result.loss},
-                   {"accuracy", result.accuracy},
-                   {"val_loss", or_null(result.val_loss)},
-                   {"val_accuracy", or_null(result.val_accuracy)},
-                   {"images_per_second", result.images_per_second},
-                   {"seconds", result.seconds}});
+    Json event{{"event", "epoch"},
+               {"epoch", result.epoch},
+               {"loss", result.loss},
+               {"accuracy", result.accuracy},
+               {"val_loss", or_null(result.val_loss)},
+               {"val_accuracy", or_null(result.val_accuracy)},
+               {"images_per_second", result.images_per_second},
+               {"seconds", result.seconds}};
+    if (result.oscillating) event["oscillating"] = *result.oscillating;
+    output_.event(event);
   }
 
  private:
@@ -85,8 +87,12 @@ class FirstStep final : public Callback {
 std::unique_ptr<Model> make_network(const TrainFlags& flags, const Shape& image_shape) {
   auto model = make_model(flags.model, {.width = flags.width, .image = image_shape});
   model->build(image_shape, {.seed = static_cast<std::uint64_t>(flags.seed)});
+  // A float file fits before layers are wrapped or folded, a quantized one's ranges behind that.
+  const bool quantized =
+      !flags.from.empty() && flags.quantize.quantizes() && io::holds_quantizers(flags.from);
+  if (!flags.from.empty() && !quantized) io::load_weights(*model, flags.from);
   if (flags.quantize.quantizes()) apply_rules(*model, flags.quantize.rules());
-  if (!flags.from.empty()) io::load_weights(*model, flags.from);
+  if (quantized) io::load_weights(*model, flags.from);
   return model;
 }
 

@@ -41,5 +41,6 @@
 #include <perch/quant/wrapper.h>
 #include <perch/train/callback.h>
 #include <perch/train/loss.h>
+#include <perch/train/oscillation.h>
 #include <perch/train/quantization_schedule.h>
 #include <perch/train/trainer.h>

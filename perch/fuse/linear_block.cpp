@@ -31,7 +31,7 @@ Stages stages_of(const LinearBlock& block, const Context& context) {
                             .moving_variance = &layer.moving_variance(),
                             .momentum = layer.options().momentum,
                             .epsilon = layer.options().epsilon,
-                            .training = own.training};
+                            .training = layer.learns_statistics(own)};
   }
   return stages;
 }

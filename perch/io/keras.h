@@ -54,4 +54,7 @@ std::map<std::string, std::string> read_metadata(const std::filesystem::path& fi
 /// Throws Error(bad_data) naming the first layer that does not fit; nothing is changed then.
 void load_weights(Model& model, const std::filesystem::path& file);
 
+/// Whether a file's variables include quantizers'. Throws as load_weights does.
+bool holds_quantizers(const std::filesystem::path& file);
+
 }  // namespace perch::io

@@ -162,6 +162,7 @@ Json keras_config(const LayerSpec& spec, const Shape& input) {
   Json config{{"name", spec.name}, {"trainable", spec.trainable}, {"dtype", "float32"}};
   if (spec.kind == "BatchNormalization") config["axis"] = Json::array({input.rank()});
   for (const auto& [key, value] : spec.config) {
+    if (key == "statistics_frozen") continue;  // perch's own
     config[key] = setting_to_keras(spec.kind, key, value_to_json(value));
   }
   const auto kind = kinds().find(spec.kind);
@@ -195,6 +196,7 @@ LayerSpec spec_from_keras(const std::string& class_name, const Json& config,
     spec.config.emplace_back(
         key, value_from_json(setting_from_keras(class_name, key, value, here), here));
   }
+  if (class_name == "BatchNormalization") spec.config.emplace_back("statistics_frozen", false);
   return spec;
 }
 

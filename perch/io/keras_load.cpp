@@ -59,6 +59,12 @@ std::unique_ptr<Model> load_keras(const std::filesystem::path& file, const LoadO
   });
 }
 
+bool holds_quantizers(const std::filesystem::path& file) {
+  bool result = false;
+  reading(file, [&] { result = has_quantizer_state(H5Group::open(file)); });
+  return result;
+}
+
 void load_weights(Model& model, const std::filesystem::path& file) {
   PERCH_CHECK(model.built(), "{}: weights go into a built model; build() it first", file.string());
   reading(file, [&] { restore_layers(model, read_layers(H5Group::open(file)), file.string()); });

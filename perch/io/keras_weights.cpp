@@ -15,9 +15,15 @@ std::string leaf_of(const std::string& path) {
   return last.substr(0, last.find(':'));
 }
 
-// No layer of Keras has weights of such names; tfmot's wrappers give them to all of their state.
+// No layer of Keras has weights of such names; wrappers call all of a quantizer's state after what
+// it quantizes: kernel_max, kernel_scale, post_activation_updates.
 bool is_quantizer_state(const std::string& leaf) {
-  return leaf == "optimizer_step" || leaf.ends_with("_min") || leaf.ends_with("_max");
+  static const std::vector<std::string> quantized{
+      "kernel_", "depthwise_kernel_", "bias_", "pre_activation_", "post_activation_", "output_"};
+  return leaf == "optimizer_step" || leaf.ends_with("_min") || leaf.ends_with("_max") ||
+         leaf.starts_with("quantize_layer") ||
+         std::ranges::any_of(quantized,
+                             [&](const std::string& prefix) { return leaf.starts_with(prefix); });
 }
 
 struct ModelLayer {
@@ -155,6 +161,10 @@ std::vector<FileLayer> read_layers(const H5Group& root) {
          root.file());
   }
   return layers;
+}
+
+bool has_quantizer_state(const H5Group& root) {
+  return has_quantizer_state(read_layers(root));
 }
 
 void write_versions(H5Group& group) {

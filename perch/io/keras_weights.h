@@ -28,6 +28,8 @@ struct FileLayer {
 /// The layers of a file that save() or save_weights() wrote, in the file's order. Throws
 /// Error(bad_data) when there are none.
 std::vector<FileLayer> read_layers(const H5Group& root);
+/// Whether some variable is a quantizer's.
+bool has_quantizer_state(const H5Group& root);
 
 /// The attributes backend and keras_version.
 void write_versions(H5Group& group);

@@ -34,6 +34,7 @@ void BatchNorm::visit(Visitor& visitor) {
   visitor.config("epsilon", options_.epsilon);
   visitor.config("center", options_.center);
   visitor.config("scale", options_.scale);
+  if (visitor.has("statistics_frozen")) visitor.config("statistics_frozen", statistics_frozen_);
   if (options_.scale) visitor.weight("gamma", gamma_);
   if (options_.center) visitor.weight("beta", beta_);
   visitor.buffer("moving_mean", moving_mean_);

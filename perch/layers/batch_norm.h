@@ -26,7 +26,13 @@ class BatchNorm final : public UnaryLayer {
   void visit(Visitor& visitor) override;
   const Options& options() const { return options_; }
   /// Whether it normalises by the batch and moves its statistics.
-  bool learns_statistics(const Context& context) const { return context.training && trainable(); }
+  bool learns_statistics(const Context& context) const {
+    return context.training && trainable() && !statistics_frozen_;
+  }
+  /// Frozen, training too normalises by the moving statistics, which stay; gamma and beta learn.
+  /// Saved with the model.
+  void freeze_statistics(bool frozen) { statistics_frozen_ = frozen; }
+  bool statistics_frozen() const { return statistics_frozen_; }
   Tensor& moving_mean() { return moving_mean_; }
   Tensor& moving_variance() { return moving_variance_; }
 
@@ -38,6 +44,7 @@ class BatchNorm final : public UnaryLayer {
   Options options_;
   Variable gamma_, beta_;
   Tensor moving_mean_, moving_variance_;
+  bool statistics_frozen_ = false;
 };
 
 }  // namespace perch

@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include <perch/core/ops/slices.h>
 #include <perch/core/parallel.h>
 #include <perch/ptq/soft_rounding.h>
+#include <perch/quant/element_grids.h>
 
 namespace perch {
 namespace {
@@ -31,33 +31,15 @@ void for_elements(std::int64_t count, const Body& body) {
   });
 }
 
-/// A number for each range, put where the range's elements are.
-template <class Value>
-Tensor spread(const Slices& slices, const Shape& shape, const std::vector<QuantGrid>& grids,
-              const Value& value) {
-  Tensor rows({slices.count(), slices.size()});
-  for (std::int64_t i = 0; i < slices.count(); ++i) {
-    std::fill_n(rows.data() + i * slices.size(), slices.size(),
-                value(grids[static_cast<std::size_t>(i)]));
-  }
-  return slices.scatter(rows).reshape(shape);
-}
-
 }  // namespace
 
 SoftRounding::SoftRounding(const Tensor& weight, const Quantizer& quantizer,
                            const std::vector<int>& channel_axes) {
   const Shape& shape = weight.shape();
-  const Granularity& granularity = quantizer.spec().granularity;
-  const RangeAxes axes = range_axes(granularity, shape, channel_axes);
-  const Slices slices(axes.cut ? Shape(axes.cut_extents(shape, granularity.group_size)) : shape,
-                      axes.axes);
-  const std::vector<QuantGrid> grids = quantizer.grids();
-  base_ = spread(slices, shape, grids, [](const QuantGrid& g) { return g.nudged_min; });
-  step_ = spread(slices, shape, grids, [](const QuantGrid& g) { return g.scale; });
-  top_ = spread(slices, shape, grids, [](const QuantGrid& g) {
-    return g.scale > 0.0f ? std::round((g.nudged_max - g.nudged_min) / g.scale) : 0.0f;
-  });
+  const ElementGrids grids = ElementGrids::of(shape, quantizer, channel_axes);
+  base_ = grids.base;
+  step_ = grids.step;
+  top_ = grids.top;
   floor_ = Tensor(shape);
   fraction_ = Tensor(shape);
   for (std::int64_t i = 0; i < weight.size(); ++i) {

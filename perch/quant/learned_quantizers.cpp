@@ -104,6 +104,12 @@ float LearnedQuantizer::high() const {
   return static_cast<float>((1 << spec().bits) - (spec().narrow_range ? 2 : 1));
 }
 
+void LearnedQuantizer::set_bits(int bits) {
+  const float before = high() - low();
+  SpecQuantizer::set_bits(bits);
+  stretch(before / (high() - low()));
+}
+
 Tensor LearnedQuantizer::limit(float level) const {
   return Tensor::full({ranges()}, level);
 }
@@ -148,6 +154,10 @@ Variable LsqQuantizer::quantize_started(const Variable& x, const Context& contex
   const Variable scale = scale_gradient(used(scale_, context), gradient_factor(x.shape()));
   return step_quant(x, scale, {}, limit(low()), limit(high()),
                     step_options(axes(), spec(), context));
+}
+
+void LsqQuantizer::stretch(float factor) {
+  for (float& scale : scale_.mutable_value().values()) scale *= factor;
 }
 
 void LsqQuantizer::visit_trained(Visitor& visitor) {

@@ -14,6 +14,7 @@ class LearnedQuantizer : public SpecQuantizer {
  public:
   LearnedQuantizer(const QuantSpec& spec, TensorRole role);
   bool initialised() const { return initialised_ != 0; }
+  void set_bits(int bits) final;
   std::vector<QuantGrid> grids() const override;
 
  protected:
@@ -24,6 +25,8 @@ class LearnedQuantizer : public SpecQuantizer {
   /// Sets the trained state from rows of one range each.
   virtual void start(const Tensor& rows) = 0;
   virtual Variable quantize_started(const Variable& x, const Context& context) = 0;
+  /// Another width has steps of `factor` times the size. For a state that is a step.
+  virtual void stretch(float factor) { static_cast<void>(factor); }
   /// The trained state, reported before the counters.
   virtual void visit_trained(Visitor& visitor) = 0;
   /// The step of each range as it is used now.
@@ -57,6 +60,7 @@ class LsqQuantizer : public LearnedQuantizer {
   void start(const Tensor& rows) override;
   Variable quantize_started(const Variable& x, const Context& context) override;
   void visit_trained(Visitor& visitor) override;
+  void stretch(float factor) override;
   Tensor steps() const override { return scale_.value(); }
 
   Variable scale_;

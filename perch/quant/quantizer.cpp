@@ -140,6 +140,27 @@ StepQuantOptions step_options(const std::vector<int>& axes, const QuantSpec& spe
   return options;
 }
 
+void Quantizer::check_bits(int bits) const {
+  fail(ErrorCode::usage,
+       "{} has {} bits and cannot be given {}; leave it out of a change of widths",
+       policy_name(spec().range), spec().bits, bits);
+}
+
+void Quantizer::set_bits(int bits) {
+  check_bits(bits);
+}
+
+void SpecQuantizer::check_bits(int bits) const {
+  QuantSpec spec = spec_;
+  spec.bits = bits;
+  validate(spec);
+}
+
+void SpecQuantizer::set_bits(int bits) {
+  check_bits(bits);
+  spec_.bits = bits;
+}
+
 SpecQuantizer::SpecQuantizer(QuantSpec spec) : spec_(std::move(spec)) {
   validate(spec_);
 }

@@ -34,6 +34,12 @@ class Quantizer : public Visitable {
   /// The grid of each range, for inspection and export; none where levels are not evenly spaced.
   virtual std::vector<QuantGrid> grids() const { return {}; }
 
+  /// Another width from now on; what is tracked or trained keeps its range. check_bits() throws
+  /// what set_bits() would: Error(usage) for a width that the specification cannot have, and for a
+  /// quantizer without a choice, as one is that does not override these.
+  virtual void check_bits(int bits) const;
+  virtual void set_bits(int bits);
+
   /// What it does at present, for schedules to switch; saved with the model. visit_mode() reports
   /// it behind the specification.
   struct Mode {
@@ -98,6 +104,8 @@ class SpecQuantizer : public Quantizer {
   void build(const Shape& shape, const std::vector<int>& channel_axes) final;
   Variable operator()(const Variable& x, const Context& context) final;
   void visit(Visitor& visitor) final;
+  void check_bits(int bits) const final;
+  void set_bits(int bits) override;
   const QuantSpec& spec() const final { return spec_; }
   const std::vector<int>& axes() const final { return axes_.axes; }
 

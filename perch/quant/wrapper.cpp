@@ -192,6 +192,19 @@ Variable QuantizeWrapper::apply(const std::vector<Variable>& inputs, const Weigh
   return quantize("output", before ? y : quantize("post_activation", y, own), own);
 }
 
+void QuantizeWrapper::set_bits(const std::string& prefix, int bits) {
+  const auto found = quantizers_.find(prefix);
+  PERCH_CHECK(found != quantizers_.end(), "{}: it has no quantizer of \"{}\", only of {}", name(),
+              prefix, choices(prefix, order_));
+  with_layer_name(*this, [&] { found->second->set_bits(bits); });
+  const auto weight = config_.weights.find(prefix);
+  if (weight != config_.weights.end()) {
+    weight->second.bits = bits;
+  } else {
+    (prefix == "output" ? config_.output : config_.activation)->bits = bits;
+  }
+}
+
 void QuantizeWrapper::visit(Visitor& visitor) {
   visitor.child("layer", *layer_);
   visitor.counter("optimizer_step", optimizer_step_);

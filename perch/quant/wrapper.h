@@ -51,6 +51,8 @@ class QuantizeWrapper final : public Layer {
   const Layer& layer() const { return *layer_; }
   /// With weights by their stored names.
   const QuantizeConfig& config() const { return config_; }
+  /// Quantizer::set_bits() of the quantizer of this prefix, and config() to match.
+  void set_bits(const std::string& prefix, int bits);
   /// By state prefix: "kernel", "depthwise_kernel", "post_activation", "output".
   const std::map<std::string, std::unique_ptr<Quantizer>>& quantizers() const {
     return quantizers_;

@@ -19,6 +19,8 @@ struct EpochResult {
   std::optional<double> val_loss, val_accuracy;
   double images_per_second = 0.0;  ///< training images over training time, validation excluded
   double seconds = 0.0;            ///< of the whole epoch
+  /// Share of quantized weights that oscillate, where a callback measures it (see oscillation.h).
+  std::optional<double> oscillating = std::nullopt;
 };
 
 struct BatchResult {
@@ -37,7 +39,11 @@ class Callback {
   virtual ~Callback() = default;
   virtual void on_train_begin(Trainer&, const TrainPlan&) {}
   virtual void on_epoch_begin(Trainer&, std::int64_t /*epoch*/) {}
+  /// Gradients are complete, the weights not updated yet; a weight's backward() adds to its own.
+  virtual void on_gradients(Trainer&) {}
   virtual void on_batch_end(Trainer&, const BatchResult&) {}
+  /// Adds what it has measured of the epoch, before on_epoch_end() of any callback.
+  virtual void complete(EpochResult&) {}
   virtual void on_epoch_end(Trainer&, const EpochResult&) {}
   virtual void on_train_end(Trainer&) {}
 };
@@ -46,7 +52,8 @@ using CallbackPtr = std::shared_ptr<Callback>;
 /// Bar with rate, time left (of all epochs), loss and accuracy on stderr when that is a terminal;
 /// else a plain line per epoch, and one every ten seconds within. Honours NO_COLOR and TERM=dumb.
 CallbackPtr progress_bar();
-/// epoch,loss,accuracy,val_loss,val_accuracy,images_per_second,seconds; written row by row.
+/// epoch,loss,accuracy,val_loss,val_accuracy,images_per_second,seconds,oscillating; written row by
+/// row.
 /// An existing file is overwritten. Throws Error(cannot_create) at the begin of training.
 CallbackPtr csv_log(std::filesystem::path file);
 struct EarlyStoppingOptions {

@@ -27,12 +27,13 @@ class CsvLog final : public Callback {
       fail(ErrorCode::cannot_create, "csv_log: cannot create {}: {}; choose another file",
            path_.string(), std::strerror(errno));
     }
-    write("epoch,loss,accuracy,val_loss,val_accuracy,images_per_second,seconds\n");
+    write("epoch,loss,accuracy,val_loss,val_accuracy,images_per_second,seconds,oscillating\n");
   }
 
   void on_epoch_end(Trainer&, const EpochResult& r) override {
-    write(fmt::format("{},{},{},{},{},{:.1f},{:.3f}\n", r.epoch, r.loss, r.accuracy,
-                      cell(r.val_loss), cell(r.val_accuracy), r.images_per_second, r.seconds));
+    write(fmt::format("{},{},{},{},{},{:.1f},{:.3f},{}\n", r.epoch, r.loss, r.accuracy,
+                      cell(r.val_loss), cell(r.val_accuracy), r.images_per_second, r.seconds,
+                      cell(r.oscillating)));
   }
 
   void on_train_end(Trainer&) override { file_.reset(); }

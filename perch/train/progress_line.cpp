@@ -56,6 +56,7 @@ std::string epoch_line(const TrainPlan& plan, const EpochResult& r) {
                                  r.loss, 100.0 * r.accuracy);
   if (r.val_loss) line += fmt::format(", val_loss {:.4f}", *r.val_loss);
   if (r.val_accuracy) line += fmt::format(", val_accuracy {:.2f} %", 100.0 * *r.val_accuracy);
+  if (r.oscillating) line += fmt::format(", oscillating {:.2f} %", 100.0 * *r.oscillating);
   return line + fmt::format(", {} images/s, {:.1f} s", grouped(r.images_per_second), r.seconds);
 }
 

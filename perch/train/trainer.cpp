@@ -101,6 +101,7 @@ History Trainer::fit(const Dataset& data, const FitOptions& options) {
       result.val_accuracy = evaluation.accuracy;
     }
     result.seconds = seconds_since(start);
+    for (const CallbackPtr& callback : options.callbacks) callback->complete(result);
     history.epochs.push_back(result);
     for (const CallbackPtr& callback : options.callbacks) callback->on_epoch_end(*this, result);
   }
@@ -152,6 +153,7 @@ Trainer::Score Trainer::step(const Batch& batch, float learning_rate, Run& run) 
                                                    run.batch + 1, run.batches));
   }
   result.loss.backward();
+  for (const CallbackPtr& callback : run.options.callbacks) callback->on_gradients(*this);
   if (run.options.clip_norm > 0.0f) clip_by_global_norm(run.parameters, run.options.clip_norm);
   const ProfileScope scope("update", "", optimizer_->name());
   optimizer_->step(run.parameters, learning_rate);

@@ -54,6 +54,7 @@ TEST_CASE("groups, roundings, schedules and scales of powers of two are honoured
         Arguments{"--rounding", "stochastic"}, Arguments{"--power-of-two-scale"},
         Arguments{"--ranges-until", "1"}, Arguments{"--activations-from", "3"},
         Arguments{"--full-from", "4"}, Arguments{"--calibrate", "40"},
+        Arguments{"--batch-norm-until", "1epoch"}, Arguments{"--dampen", "50"},
         Arguments{"--fold-batch-norm", "running"}, Arguments{"--fold-batch-norm", "batch"}}) {
     Arguments arguments{"train",         "ds_net", "--data",       data, "--save",   save,
                         "--weight-bits", "3",      "--batch-size", "20", "--epochs", "2"};
@@ -66,6 +67,35 @@ TEST_CASE("groups, roundings, schedules and scales of powers of two are honoured
     for (const double other : losses) CHECK(loss != other);
     losses.push_back(loss);
   }
+}
+
+TEST_CASE("widths one after another name the file, and oscillation is reported") {
+  const TestFolder folder;
+  const std::string data = write_data(folder, 80, 20);
+  const auto with = [&](const Arguments& flags) {
+    Arguments arguments{"train",           "ds_net",       "--data", data,       "--save",
+                        folder / "models", "--batch-size", "20",     "--epochs", "2"};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    return arguments;
+  };
+  const Json trained = result(with({"--bits-schedule", "8,3"}));
+  CHECK(trained.at("name") == "ds_net_3wbits_8abits_asym_full_perch_AV_from8");
+  const Json last = result({"inspect", trained.at("model")});
+  for (const Json& layer : last.at("layers")) {
+    for (const Json& quantizer : layer.at("quantizers")) {
+      const bool kernel = quantizer.at("variable").get<std::string>().ends_with("kernel");
+      CHECK(quantizer.at("bits") == (kernel ? 3 : 8));
+    }
+  }
+  const auto lines =
+      run_perch(with({"--freeze-oscillating", "0.02", "--weight-bits", "2", "--json"}));
+  CHECK(lines.out.find("\"oscillating\":") != std::string::npos);
+
+  check_error(run_perch(with({"--bits-schedule", "8,4", "--weight-bits", "8"})), 2,
+              {"--bits-schedule", "exclude"});
+  check_error(run_perch(with({"--quantizer", "binary", "--bits-schedule", "2,1"})), 2, {"binary"});
+  check_error(run_perch(with({"--ranges-until", "soon"})), 2, {"--ranges-until", "2epochs"});
+  check_error(run_perch(with({"--dampen", "-1"})), 2, {"--dampen", "negative"});
 }
 
 TEST_CASE("a rules file quantizes, names the model and is explained by inspect") {

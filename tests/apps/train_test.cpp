@@ -238,6 +238,13 @@ TEST_CASE("train --from starts with the weights of a float file") {
     return kernel(result(arguments).at("model"), "quant_conv2d");
   };
   CHECK(train({"--from", start}) == kernel(start, "conv2d"));
+  // What has trained ranges, or layers that became one, starts from a float file too.
+  for (const Arguments& flags : {Arguments{"--quantizer", "lsq"}, Arguments{"--quantizer", "tqt"},
+                                 Arguments{"--fold-batch-norm", "running"}}) {
+    Arguments arguments{"--from", start};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    CHECK(train(arguments) == kernel(start, "conv2d"));
+  }
   CHECK(train({}) != kernel(start, "conv2d"));
 }
 

@@ -48,6 +48,31 @@ TEST_CASE("float weights go into a quantized model, whose ranges stay") {
   CHECK(bit_difference(tensor_of(back, "dense/kernel"), tensor_of(trained, "dense/kernel")) == "");
 }
 
+TEST_CASE("trained ranges stand in the way of no float weights") {
+  const TempFolder folder;
+  Sequential trained = small_net(5);
+  io::save_keras(trained, folder / "float.h5");
+  CHECK_FALSE(io::holds_quantizers(folder / "float.h5"));
+  for (const RangePolicy& policy : {RangePolicy(Lsq{}), RangePolicy(Pact{}), RangePolicy(Tqt{})}) {
+    Sequential model = small_net(6);
+    apply_in_place(model,
+                   {{"conv2d",
+                     {.weights = {{"kernel", {.range = policy}}},
+                      .activation = QuantSpec{.range = policy},
+                      .output = QuantSpec{.range = Percentile{}}}}},
+                   {});
+    io::load_weights(model, folder / "float.h5");
+    CHECK(bit_difference(tensor_of(model, "conv2d/kernel"), tensor_of(trained, "conv2d/kernel")) ==
+          "");
+    io::save_keras(model, folder / "quantized.h5");
+    CHECK(io::holds_quantizers(folder / "quantized.h5"));
+    Sequential back = small_net(9);
+    io::load_weights(back, folder / "quantized.h5");
+    CHECK(bit_difference(tensor_of(back, "dense/kernel"), tensor_of(trained, "dense/kernel")) ==
+          "");
+  }
+}
+
 TEST_CASE("weights are found in tfmot's first order and under renamed scopes, layers at the root") {
   Sequential model{Conv2D(2, 1)};
   model.build({3, 3, 2});

@@ -1,5 +1,7 @@
 // Quantizers that begin late and stop early.
 #include <cmath>
+#include <map>
+#include <set>
 
 #include <tests/support/bits.h>
 #include <tests/support/errors.h>
@@ -106,6 +108,120 @@ TEST_CASE("a schedule that cannot be is refused") {
   CHECK_THAT(fit({}), Catch::Contains("no quantizer"));
   quantize(model);
   CHECK_THAT(fit({.activations_from = 4}), Catch::Contains("only 4"));
+  CHECK_THAT(fit({.activations_from = TrainTime::epochs(1)}), Catch::Contains("only 4"));
+  CHECK_THAT(fit({.weight_bits = {{0, 8}, {2, 4}, {2, 3}}}), Catch::Contains("one after another"));
+  CHECK_THAT(fit({.weight_bits = {{0, 8}, {2, 17}}}),
+             Catch::Contains("quant_conv2d") && Catch::Contains("17 bits"));
+  CHECK_THAT(fit({.weight_bits = {{9, 4}}}), Catch::Contains("only 4"));
+}
+
+TEST_CASE("moments of a training are steps or epochs") {
+  CHECK(TrainTime::parse("500").step(7) == 500);
+  CHECK(TrainTime::parse("1step").step(7) == 1);
+  CHECK(TrainTime::parse("2epochs").step(7) == 14);
+  CHECK(TrainTime::parse("0.5epochs").step(7) == 4);
+  for (const char* const text : {"12", "1.5epochs", "0"}) {
+    CHECK(TrainTime::parse(TrainTime::parse(text).text()).step(10) ==
+          TrainTime::parse(text).step(10));
+  }
+  for (const char* const text : {"", "epochs", "-1", "1.5", "2 epochs", "3weeks", "nan", "1e99"}) {
+    CAPTURE(text);
+    CHECK_THAT(error_of(ErrorCode::usage, [&] { TrainTime::parse(text); }),
+               Catch::Contains("no moment of a training"));
+  }
+}
+
+TEST_CASE("statistics of batch normalisation stay from a moment on, the weights learn on") {
+  const bool fused = GENERATE(false, true);
+  Sequential model = small_net();
+  quantize(model);
+  struct Seen {
+    Tensor mean, gamma;
+  };
+  class Watcher final : public Callback {
+   public:
+    void on_batch_end(Trainer& trainer, const BatchResult&) override {
+      auto& norm = dynamic_cast<BatchNorm&>(trainer.model().layer("batch_normalization"));
+      seen.push_back({norm.moving_mean().clone(), norm.own_weights({})["gamma"].value().clone()});
+    }
+    std::vector<Seen> seen;
+  };
+  const auto watcher = std::make_shared<Watcher>();
+  Trainer trainer(model, Adam(), sparse_categorical_crossentropy({.from_logits = false}));
+  trainer.set_fuse(fused);
+  trainer.fit(small_data(),
+              {.epochs = 2,
+               .batch_size = 16,
+               .callbacks = {
+                   watcher, quantization_schedule({.batch_norm_until = TrainTime::epochs(1.25)})}});
+  REQUIRE(watcher->seen.size() == 8);
+  for (std::size_t i = 1; i < 8; ++i) {
+    const Seen &now = watcher->seen[i], &before = watcher->seen[i - 1];
+    CHECK((bit_difference(now.mean, before.mean) == "") == (i >= 5));
+    CHECK(bit_difference(now.gamma, before.gamma) != "");
+  }
+  Sequential copy = clone(model);
+  CHECK(dynamic_cast<BatchNorm&>(copy.layer("batch_normalization")).statistics_frozen());
+}
+
+TEST_CASE("frozen statistics train the same, fused and not") {
+  std::vector<double> losses;
+  for (const bool fused : {false, true}) {
+    Sequential model = small_net();
+    quantize(model);
+    dynamic_cast<BatchNorm&>(model.layer("batch_normalization")).freeze_statistics(true);
+    Trainer trainer(model, Adam(), sparse_categorical_crossentropy({.from_logits = false}));
+    trainer.set_fuse(fused);
+    losses.push_back(trainer.fit(small_data(), {.epochs = 2, .batch_size = 16}).epochs.back().loss);
+  }
+  CHECK(losses[0] == Approx(losses[1]).epsilon(1e-4));
+}
+
+TEST_CASE("widths follow one another and the last is the model's") {
+  const RangePolicy policy =
+      GENERATE(RangePolicy(AllValues{}), RangePolicy(Lsq{}), RangePolicy(Pact{}),
+               RangePolicy(Tqt{}), RangePolicy(DoReFa{}));
+  CAPTURE(policy_name(policy));
+  Sequential model = small_net();
+  apply_in_place(
+      model, {{"conv2d", {.weights = {{"kernel", {.granularity = per_channel, .range = policy}}}}}},
+      {});
+  Trainer trainer(model, Adam(), sparse_categorical_crossentropy({.from_logits = false}));
+  trainer.fit(small_data(),
+              {.epochs = 2,
+               .batch_size = 16,
+               .callbacks = {quantization_schedule({.weight_bits = spread_bits({8, 4, 2}, 2)})}});
+  auto& wrapper = dynamic_cast<QuantizeWrapper&>(model.layer("quant_conv2d"));
+  CHECK(wrapper.config().weights.at("kernel").bits == 2);
+  Sequential copy = clone(model);
+  Quantizer& quantizer = quantizer_of(copy, "kernel");
+  CHECK(quantizer.spec().bits == 2);
+  const Tensor quantized =
+      quantizer.run(wrapper.layer().own_weights({})["kernel"], Context::for_inference()).value();
+  std::map<std::int64_t, std::set<float>> levels;
+  for (std::int64_t i = 0; i < quantized.size(); ++i) levels[i % 4].insert(quantized.data()[i]);
+  for (const auto& [channel, values] : levels) CHECK(values.size() <= 4);
+}
+
+TEST_CASE("a trained scale keeps its range when the width changes") {
+  const auto quantizer = make_quantizer({.bits = 8, .range = Lsq{}}, TensorRole::weight);
+  quantizer->build({64}, {});
+  const Random random(3, "weights");
+  Tensor w(Shape{64});
+  for (std::int64_t i = 0; i < 64; ++i)
+    w.data()[i] = random.uniform(static_cast<std::uint64_t>(i), -1, 1);
+  quantizer->run(Variable(w), {.training = true});
+  const QuantGrid wide = quantizer->grids().at(0);
+  quantizer->set_bits(3);
+  const QuantGrid few = quantizer->grids().at(0);
+  CHECK(few.nudged_max - few.nudged_min == Approx(wide.nudged_max - wide.nudged_min));
+  CHECK(few.scale == Approx(wide.scale * 255 / 7));
+}
+
+TEST_CASE("quantizers without a choice of width say so") {
+  const auto binary = make_quantizer({.bits = 1, .range = Binary{}}, TensorRole::weight);
+  CHECK_THAT(error_of(ErrorCode::usage, [&] { binary->set_bits(4); }), Catch::Contains("binary"));
+  CHECK(binary->spec().bits == 1);
 }
 
 TEST_CASE("quantization that grows is a blend, whole at its end, fused and not") {

@@ -52,6 +52,7 @@ void set_range(RangePolicy& policy, const std::vector<float>& range) {
 /// Whether some rule quantizes something with a policy like that.
 template <class Predicate>
 bool any_policy(const QuantRules& rules, const Predicate& holds) {
+  if (rules.input && holds(rules.input->range)) return true;
   return std::ranges::any_of(rules.rules, [&](const LayerRule& rule) {
     if (!rule.config) return false;
     for (const auto& [weight, spec] : rule.config->weights) {
@@ -112,6 +113,10 @@ void QuantizeFlags::add_training_options(CLI::App& app, const std::string& group
   add(app.add_option("--quant-config", quant_config_,
                      "Rules by layer instead of the flags above and below (docs/quantizers.md)")
           ->type_name("FILE.toml"));
+  add(app.add_option("--scheme", scheme_,
+                     "A whole network as hardware wants it, instead of --quantizer; n_bit takes "
+                     "--weight-bits and --activation-bits")
+          ->type_name(fmt::format("{}", fmt::join(scheme_names(), "|"))));
   add(app.add_option("--activation-quantizer", activation_quantizer_,
                      "How activations are quantized; the names are --quantizer's")
           ->type_name("NAME")
@@ -200,6 +205,8 @@ void QuantizeFlags::check() const {
                   "{} and --quant-config exclude each other; put it into the file", flag);
     }
     rules();
+  } else if (has("--scheme")) {
+    check_scheme();
   } else {
     check_combinations();
   }
@@ -208,11 +215,18 @@ void QuantizeFlags::check() const {
 
 void QuantizeFlags::check_schedule() const {
   schedule(1.0);
+  const bool trained = any_policy(rules(), [](const auto& policy) { return learns(policy); });
+  for (const char* const flag : {"--range-rate-factor", "--range-weight-decay"}) {
+    PERCH_CHECK(!has(flag) || trained,
+                "{} has no effect without a trained range; leave it out or use lsq, lsq_plus, pact "
+                "or tqt",
+                flag);
+  }
   if (has("--bits-schedule")) {
     PERCH_CHECK(!has("--weight-bits"),
                 "--weight-bits and --bits-schedule exclude each other; the schedule's first width "
                 "is the one that training begins with");
-    if (quant_config_.empty()) {
+    if (quant_config_.empty() && !has("--scheme")) {
       for (const int bits : bits_schedule_) {
         QuantSpec spec = weights();
         spec.bits = bits;
@@ -238,6 +252,26 @@ QuantizationSchedule QuantizeFlags::schedule(double epochs) const {
   }
   if (has("--bits-schedule")) result.weight_bits = spread_bits(bits_schedule_, epochs);
   return result;
+}
+
+void QuantizeFlags::check_scheme() const {
+  check_choice("--scheme", scheme_, scheme_names());
+  std::vector<std::string> fitting = training_only();
+  fitting.insert(fitting.end(), {"--scheme", "--fold-batch-norm"});
+  if (scheme_ == "n_bit") fitting.insert(fitting.end(), {"--weight-bits", "--activation-bits"});
+  for (const auto& flag : given()) {
+    PERCH_CHECK(
+        std::ranges::find(fitting, flag) != fitting.end(),
+        "{} has no effect with --scheme {}, which places quantizers of its own; leave one of "
+        "them out",
+        flag, scheme_);
+  }
+  for (const auto& [flag, bits] : {std::pair("--weight-bits", weight_bits_),
+                                   std::pair("--activation-bits", activation_bits_)}) {
+    PERCH_CHECK(!bits || (*bits >= 2 && *bits <= 16),
+                "{} is {}, must be 2 to 16 with --scheme n_bit", flag, bits.value_or(0));
+  }
+  if (has("--fold-batch-norm")) fold_statistics(fold_);
 }
 
 void QuantizeFlags::check_combinations() const {
@@ -275,13 +309,6 @@ void QuantizeFlags::check_combinations() const {
               "--activation-range has no effect with --activation-quantizer {}; leave it out or "
               "use fixed",
               activation_quantizer_);
-  const bool trained = learns(weights().range) || learns(activations().range);
-  for (const char* const flag : {"--range-rate-factor", "--range-weight-decay"}) {
-    PERCH_CHECK(!has(flag) || trained,
-                "{} has no effect without a trained range; leave it out or use lsq, lsq_plus, pact "
-                "or tqt",
-                flag);
-  }
   check_spec("--quantizer", weights());
   check_spec("--activation-quantizer", activations());
 }
@@ -326,6 +353,13 @@ QuantRules QuantizeFlags::rules() const {
     if (!file_rules_) file_rules_ = io::read_quant_config(quant_config_);
     return *file_rules_;
   }
+  if (has("--scheme")) {
+    QuantRules placed{.scheme = NBitOptions{.weight_bits = weight_bits_.value_or(8),
+                                            .activation_bits = activation_bits_.value_or(8)}};
+    if (!bits_schedule_.empty()) placed.scheme->weight_bits = bits_schedule_.front();
+    if (has("--fold-batch-norm")) placed.fold = fold_statistics(fold_);
+    return placed;
+  }
   QuantRules rules{.rules = {{.filter = {.kinds = {"Conv2D", "DepthwiseConv2D"}},
                               .config = config(),
                               .origin = "--quantizer"}}};
@@ -368,6 +402,16 @@ io::LoadOptions QuantizeFlags::load_options() const {
 std::string QuantizeFlags::tag() const {
   if (!quantizes()) return "float";
   if (!quant_config_.empty()) return std::filesystem::path(quant_config_).stem().string();
+  if (has("--scheme")) {
+    const NBitOptions bits = *rules().scheme;
+    std::string tag = scheme_;
+    if (scheme_ == "n_bit") {
+      tag += fmt::format("_{}wbits_{}abits",
+                         bits_schedule_.empty() ? bits.weight_bits : bits_schedule_.back(),
+                         bits.activation_bits);
+    }
+    return has("--fold-batch-norm") ? tag + "_fold" + fold_ : tag;
+  }
   const QuantSpec weight = weights(), activation = activations();
   const int last_bits = bits_schedule_.empty() ? weight.bits : bits_schedule_.back();
   std::string tag = fmt::format("{}wbits_{}abits_{}_{}_{}_{}", last_bits, activation.bits,

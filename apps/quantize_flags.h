@@ -51,13 +51,14 @@ class QuantizeFlags {
   perch::QuantSpec activations() const;
   perch::QuantizeConfig config() const;
   void check_combinations() const;
+  void check_scheme() const;
   void check_schedule() const;
   perch::QuantizationSchedule schedule(double epochs) const;
 
   std::vector<CLI::Option*> options_;
   Use use_ = Use::train;
   std::string quantizer_ = "all_values", activation_quantizer_ = "moving_average";
-  std::string rounding_ = "half_up", fold_, quant_config_;
+  std::string rounding_ = "half_up", fold_, scheme_, quant_config_;
   mutable std::optional<perch::QuantRules> file_rules_;  // of quant_config_, once it was read
   std::optional<int> weight_bits_, activation_bits_;
   std::string activations_from_, full_from_, ranges_until_, batch_norm_until_;

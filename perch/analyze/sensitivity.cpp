@@ -80,6 +80,8 @@ struct Candidate {
 
   std::int64_t size() const { return layer->weights * present->first; }
   bool can_fall() const { return present != layer->scores.begin(); }
+  bool can_rise() const { return present->first < 8; }
+  Candidate risen() const { return {layer, std::next(present)}; }
   /// Of falling to the next lower width: increase of the loss for each bit.
   double cost() const {
     const auto lower = std::prev(present);
@@ -172,6 +174,24 @@ BitAllocation allocate_bits(const std::vector<LayerSensitivity>& layers, double 
     size -= cheapest->size();
     --cheapest->present;
     size += cheapest->size();
+  }
+  // The last step down may have been a large one: smaller ones that fit are taken back, those
+  // first that cost most.
+  for (;;) {
+    Candidate* dearest = nullptr;
+    double most = 0.0;
+    for (Candidate& candidate : candidates) {
+      if (!candidate.can_rise()) continue;
+      const Candidate up = candidate.risen();
+      const bool fits = static_cast<double>(size - candidate.size() + up.size()) <= allowed;
+      if (!fits || up.cost() <= most) continue;
+      dearest = &candidate;
+      most = up.cost();
+    }
+    if (dearest == nullptr) break;
+    size -= dearest->size();
+    *dearest = dearest->risen();
+    size += dearest->size();
   }
   BitAllocation result{.share = static_cast<double>(size) / static_cast<double>(full)};
   for (const Candidate& candidate : candidates) {

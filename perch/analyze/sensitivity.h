@@ -69,10 +69,11 @@ struct BitAllocation {
 /// size that they have with 8 bits each, the layer is lowered to the next width it was measured at
 /// for which
 ///     (loss(lower) - loss(present)) / (n (present - lower))
-/// is least, the loss's increase for each bit that is saved; of equal ones the first. Losses that
-/// are not finite count as infinite. Throws Error(usage) for no layers, a budget that is not above
-/// 0, a layer that was not measured at 8 bits, and a budget below the share that every layer's
-/// smallest width takes, naming that share.
+/// is least, the loss's increase for each bit that is saved; of equal ones the first. What then
+/// still fits is given back where that cost most. Losses that are not finite count as infinite.
+/// Throws Error(usage) for no layers, a budget that is not above 0, a layer that was not measured
+/// at 8 bits, and a budget below the share that every layer's smallest width takes, naming that
+/// share.
 BitAllocation allocate_bits(const std::vector<LayerSensitivity>& layers, double budget);
 
 }  // namespace perch

@@ -190,7 +190,8 @@ LayerRule Reader::rule(const toml::node& node, std::size_t number) const {
 
 std::optional<NBitOptions> Reader::scheme(const toml::table& root) const {
   const std::string name = value<std::string>(root, "scheme", "a text").value_or("none");
-  const std::vector<std::string> names{"none", "default_8bit", "n_bit"};
+  std::vector<std::string> names = scheme_names();
+  names.emplace_back("none");
   if (std::ranges::find(names, name) == names.end()) {
     refuse(*root.get("scheme"),
            fmt::format("unknown scheme \"{}\"; there are {}", name, choices(name, names)));

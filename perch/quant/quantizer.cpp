@@ -113,9 +113,11 @@ RangeAxes range_axes(const Granularity& granularity, const Shape& shape,
 
   const int cut = resolve(granularity.axes.at(0));
   const std::int64_t size = granularity.group_size;
-  PERCH_CHECK(shape[cut] % size == 0,
-              "groups of {} do not divide axis {} of shape {}, which has {} elements", size, cut,
-              shape.to_string(), shape[cut]);
+  PERCH_CHECK(
+      shape[cut] % size == 0,
+      "groups of {} do not divide axis {} of shape {}, which has {} elements; choose a divisor, or "
+      "another granularity for this layer by a rule of its own",
+      size, cut, shape.to_string(), shape[cut]);
   PERCH_CHECK(shape.rank() < Shape::max_rank, "groups of shape {}: it has too many axes",
               shape.to_string());
   const auto same = std::find(result.axes.begin(), result.axes.end(), cut);

@@ -100,4 +100,9 @@ std::map<std::string, QuantizeConfig> default_8bit(const Model& model) {
   return n_bit(model, {});
 }
 
+const std::vector<std::string>& scheme_names() {
+  static const std::vector<std::string> names{"default_8bit", "n_bit"};
+  return names;
+}
+
 }  // namespace perch

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include <perch/layers/model.h>
 #include <perch/quant/config.h>
@@ -22,5 +23,7 @@ struct NBitOptions {
 /// Throws Error(usage) unless the model is built.
 std::map<std::string, QuantizeConfig> n_bit(const Model& model, const NBitOptions& options);
 std::map<std::string, QuantizeConfig> default_8bit(const Model& model);
+/// "default_8bit", "n_bit": as command line and files call them.
+const std::vector<std::string>& scheme_names();
 
 }  // namespace perch

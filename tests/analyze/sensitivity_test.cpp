@@ -105,6 +105,11 @@ TEST_CASE("bits go first where they cost the least loss for each that is saved")
   CHECK(half.share == Approx(4840.0 / 8880.0));
   CHECK(bits_of(allocate_bits(layers, 0.4)) == Bits{{"a", 8}, {"b", 2}, {"c", 4}});
   CHECK(bits_of(allocate_bits(layers, 2240.0 / 8880.0)) == Bits{{"a", 2}, {"b", 2}, {"c", 4}});
+  // The large layer falls last, and what it frees beyond the budget lifts the small one again.
+  CHECK(bits_of(
+            allocate_bits({{.name = "a", .weights = 100, .scores = losses({{8, 1.0}, {4, 1.1}})},
+                           {.name = "b", .weights = 1000, .scores = losses({{8, 1.0}, {4, 6.0}})}},
+                          0.6)) == Bits{{"a", 8}, {"b", 4}});
   CHECK_THAT(error_of(ErrorCode::usage, [&] { allocate_bits(layers, 0.25); }),
              Catch::Contains("0.25 ") && Catch::Contains("smallest possible is 0.2523"));
   CHECK_THAT(

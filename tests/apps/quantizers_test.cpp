@@ -116,6 +116,18 @@ TEST_CASE("a rules file quantizes, names the model and is explained by inspect")
   check_error(
       run_perch({"train", "ds_net", "--data", data, "--quant-config", rules, "--per-tensor"}), 2,
       {"--per-tensor", "--quant-config", "exclude"});
+  check_error(run_perch({"train", "ds_net", "--data", data, "--quant-config", rules,
+                         "--range-weight-decay", "0.1"}),
+              2, {"--range-weight-decay", "without a trained range"});
+  // A scheme by its flag is the same as in a file.
+  const auto loss = [&](const Arguments& flags) {
+    Arguments arguments{"train", "ds_net", "--data", data, "--save", folder / "models"};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    return result(arguments).at("test_loss").get<double>();
+  };
+  std::ofstream(rules) << "scheme = \"n_bit\"\nweight_bits = 3\nfold = \"batch\"\n";
+  CHECK(loss({"--quant-config", rules}) ==
+        loss({"--scheme", "n_bit", "--weight-bits", "3", "--fold-batch-norm", "batch"}));
   check_error(run_perch({"train", "ds_net", "--data", data, "--quant-config", folder / "no.toml"}),
               66, {"no.toml"});
   std::ofstream(rules) << "[[rule]]\nlayers = \"conv\"\nfloat = true\n";

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <filesystem>
 #include <utility>
 
@@ -49,18 +50,29 @@ void set_range(RangePolicy& policy, const std::vector<float>& range) {
   if (range.size() == 2) policy = Fixed{range[0], range[1]};
 }
 
-/// Whether some rule quantizes something with a policy like that.
-template <class Predicate>
-bool any_policy(const QuantRules& rules, const Predicate& holds) {
-  if (rules.input && holds(rules.input->range)) return true;
-  return std::ranges::any_of(rules.rules, [&](const LayerRule& rule) {
-    if (!rule.config) return false;
-    for (const auto& [weight, spec] : rule.config->weights) {
-      if (holds(spec.range)) return true;
-    }
-    return (rule.config->activation && holds(rule.config->activation->range)) ||
-           (rule.config->output && holds(rule.config->output->range));
+/// use(specification) for all that the rules say.
+template <class Use>
+void for_each_spec(const QuantRules& rules, const Use& use) {
+  if (rules.input) use(*rules.input);
+  for (const LayerRule& rule : rules.rules) {
+    if (!rule.config) continue;
+    for (const auto& [weight, spec] : rule.config->weights) use(spec);
+    if (rule.config->activation) use(*rule.config->activation);
+    if (rule.config->output) use(*rule.config->output);
+  }
+}
+
+/// Of LSQ's scales with Adam, whose steps have the size of the learning rate whatever the
+/// gradient's: as the scales themselves do at first, it shrinks with the root of the levels of the
+/// widest of them.
+float scale_rate_factor(const QuantRules& rules) {
+  int bits = 1;
+  for_each_spec(rules, [&](const QuantSpec& spec) {
+    const bool scales =
+        std::holds_alternative<Lsq>(spec.range) || std::holds_alternative<LsqPlus>(spec.range);
+    if (scales) bits = std::max(bits, spec.bits);
   });
+  return 1.0f / std::sqrt(static_cast<float>(1 << (bits - 1)));
 }
 
 /// Runs what refuses a flag's value without knowing the flag.
@@ -166,9 +178,10 @@ void QuantizeFlags::add_training_options(CLI::App& app, const std::string& group
                      "Weights that oscillate in more than this share of the steps stay where they "
                      "are; default: never")
           ->type_name("SHARE"));
-  add(app.add_option("--range-rate-factor", range_rate_factor_,
-                     "Learning rate of trained ranges over the weights'; default: 0.01 for lsq and "
-                     "lsq_plus with adam or adamw, else 1")
+  add(app.add_option(
+             "--range-rate-factor", range_rate_factor_,
+             "Learning rate of trained ranges over the weights'; default: 2^((1 - bits) / 2) "
+             "for lsq and lsq_plus with adam or adamw, else 1")
           ->type_name("X"));
   add(app.add_option("--range-weight-decay", range_weight_decay_,
                      "Weight decay of trained ranges; default: 0")
@@ -215,7 +228,8 @@ void QuantizeFlags::check() const {
 
 void QuantizeFlags::check_schedule() const {
   schedule(1.0);
-  const bool trained = any_policy(rules(), [](const auto& policy) { return learns(policy); });
+  bool trained = false;
+  for_each_spec(rules(), [&](const QuantSpec& spec) { trained = trained || learns(spec.range); });
   for (const char* const flag : {"--range-rate-factor", "--range-weight-decay"}) {
     PERCH_CHECK(!has(flag) || trained,
                 "{} has no effect without a trained range; leave it out or use lsq, lsq_plus, pact "
@@ -379,13 +393,8 @@ FitOptions QuantizeFlags::ranges(const Optimizer& optimizer, FitOptions fit) con
   if (any({"--oscillations", "--dampen", "--freeze-oscillating"})) {
     fit.callbacks.push_back(oscillation(oscillation_));
   }
-  // Adam's steps have the size of the learning rate whatever the gradient's, which is a good part
-  // of such a scale.
-  const bool small_steps =
-      optimizer.name() != "sgd" && any_policy(rules(), [](const auto& policy) {
-        return std::holds_alternative<Lsq>(policy) || std::holds_alternative<LsqPlus>(policy);
-      });
-  fit.range_rate_factor = range_rate_factor_.value_or(small_steps ? 0.01f : 1.0f);
+  const float usual = optimizer.name() == "sgd" ? 1.0f : scale_rate_factor(rules());
+  fit.range_rate_factor = range_rate_factor_.value_or(usual);
   fit.range_weight_decay = range_weight_decay_.value_or(0.0f);
   return fit;
 }

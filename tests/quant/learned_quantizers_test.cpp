@@ -1,5 +1,6 @@
 // Trained ranges against the papers' formulas in double.
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include <catch2/catch.hpp>
@@ -207,6 +208,82 @@ TEST_CASE("TQT's scale is a power of two and its gradient LSQ's times s ln 2") {
   CHECK(double{threshold.grad().item()} ==
         Approx(expected.dscale / 8 * std::log(2.0)).margin(1e-5));
   CHECK(quantizer.grids().at(0).scale == 0.125f);
+}
+
+TEST_CASE("gradients of trained ranges are the slopes of the surrogates") {
+  // In a surrogate rounding, and TQT's ceiling, add what they add at the point, which is constant.
+  // theta: scale and offset, clip, or log2 of the threshold.
+  using Theta = std::array<double, 2>;
+  struct Surrogate {
+    RangePolicy policy;
+    TensorRole role;
+    std::vector<const char*> names;
+    Theta at;
+    bool clips_only;  // PACT: what is inside does not depend on the clipping level
+    bool exponent;    // TQT
+    double weight;    // of the gradient, times sqrt(values)
+  };
+  const double top = 7.0;
+  const Surrogate s = GENERATE_COPY(
+      Surrogate{
+          Lsq{}, TensorRole::weight, {"scale"}, {0.06, 0.0}, false, false, 1 / std::sqrt(7.0)},
+      Surrogate{LsqPlus{},
+                TensorRole::activation,
+                {"scale", "offset"},
+                {0.05, 0.1},
+                false,
+                false,
+                1 / std::sqrt(7.0)},
+      Surrogate{Pact{}, TensorRole::weight, {"clip"}, {0.4, 0.0}, true, false, 0.0},
+      Surrogate{Tqt{}, TensorRole::weight, {"log2_threshold"}, {-1.3, 0.0}, false, true, 0.0});
+  CAPTURE(policy_name(s.policy));
+  const Shape shape{1, 8, 25};
+  const Tensor data = values(shape, "x", -0.8f, 0.9f), dy = values(shape, "dy", -1.0f, 1.0f);
+
+  const auto value = [&](const Theta& theta, double x) {
+    const double low = s.clips_only ? -top : -8.0;
+    const auto step_of = [&](double t) {
+      if (s.clips_only) return t / top;
+      return s.exponent ? std::exp2(t + (std::ceil(s.at[0]) - s.at[0])) / 8.0 : t;
+    };
+    const double step = step_of(theta[0]), step0 = step_of(s.at[0]);
+    const double place0 = (x - s.at[1]) / step0;
+    if (place0 < low) return low * step + theta[1];
+    if (place0 > top) return top * step + theta[1];
+    const double added = std::floor(place0 + 0.5) - place0;
+    if (s.clips_only) return x + added * step0;
+    return ((x - theta[1]) / step + added) * step + theta[1];
+  };
+  const auto loss = [&](const Theta& theta) {
+    double sum = 0.0;
+    for (std::int64_t i = 0; i < data.size(); ++i) {
+      sum += double{dy.data()[i]} * value(theta, double{data.data()[i]});
+    }
+    return sum;
+  };
+
+  const auto quantizer = make_quantizer({.bits = 4, .range = s.policy}, s.role);
+  quantizer->build(shape, {2});
+  quantizer->run(Variable(data), training);
+  State state(*quantizer);
+  for (std::size_t i = 0; i < s.names.size(); ++i) {
+    state.weights.at(s.names[i])->mutable_value() = Tensor::scalar(static_cast<float>(s.at[i]));
+  }
+  const Variable y = quantizer->run(Variable(data), training);
+  for (std::int64_t i = 0; i < data.size(); ++i) {
+    CHECK(double{y.value().data()[i]} == Approx(value(s.at, double{data.data()[i]})).margin(1e-5));
+  }
+  y.backward(dy);
+  const double factor = s.weight > 0.0 ? s.weight / std::sqrt(200.0) : 1.0;
+  for (std::size_t i = 0; i < s.names.size(); ++i) {
+    constexpr double h = 1e-6;
+    Theta above = s.at, below = s.at;
+    above[i] += h;
+    below[i] -= h;
+    const double slope = (loss(above) - loss(below)) / (2 * h);
+    CHECK(double{state.weights.at(s.names[i])->grad().item()} ==
+          Approx(slope * factor).epsilon(1e-3).margin(1e-4));
+  }
 }
 
 TEST_CASE("trained ranges change in training only, and not before they have seen values") {

@@ -22,9 +22,9 @@ def arguments():
     return parser.parse_args()
 
 
-def load(folder):
+def load(folder, pattern="data_batch_*.bin"):
     """uint8 images [N, 32, 32, 3] and labels [N] of a folder's training batches."""
-    files = sorted(pathlib.Path(folder).glob("data_batch_*.bin"))
+    files = sorted(pathlib.Path(folder).glob(pattern))
     records = np.concatenate([np.fromfile(file, np.uint8) for file in files]).reshape(-1, 3073)
     images = records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     return images, records[:, 0].astype(np.int64)

@@ -76,6 +76,7 @@ std::string summary(const Decision& decision) {
   for (const auto& [weight, spec] : decision.config->weights) add("weights", spec);
   if (decision.config->activation) add("activations", *decision.config->activation);
   if (decision.config->output) add("outputs", *decision.config->output);
+  if (decision.config->integer_bias) text += separator + "bias int32", separator = ", ";
   if (decision.config->fold) {
     text += fmt::format("{}folds batch normalisation by {} statistics", separator,
                         fold_statistics_name(*decision.config->fold));

@@ -152,6 +152,8 @@ void QuantizeFlags::add_training_options(CLI::App& app, const std::string& group
   add(app.add_option("--fold-batch-norm", fold_,
                      "Folds batch normalisation into quantized kernels, scaled by these statistics")
           ->type_name("running|batch"));
+  add(app.add_flag("--integer-bias", integer_bias_,
+                   "Biases are int32 at input scale x weight scale"));
   add(app.add_option("--activations-from", activations_from_,
                      "Activations are only observed before this step, or as 2epochs; default: 0")
           ->type_name("WHEN"));
@@ -271,7 +273,7 @@ QuantizationSchedule QuantizeFlags::schedule(double epochs) const {
 void QuantizeFlags::check_scheme() const {
   check_choice("--scheme", scheme_, scheme_names());
   std::vector<std::string> fitting = training_only();
-  fitting.insert(fitting.end(), {"--scheme", "--fold-batch-norm"});
+  fitting.insert(fitting.end(), {"--scheme", "--fold-batch-norm", "--integer-bias"});
   if (scheme_ == "n_bit") fitting.insert(fitting.end(), {"--weight-bits", "--activation-bits"});
   for (const auto& flag : given()) {
     PERCH_CHECK(
@@ -372,12 +374,14 @@ QuantRules QuantizeFlags::rules() const {
                                             .activation_bits = activation_bits_.value_or(8)}};
     if (!bits_schedule_.empty()) placed.scheme->weight_bits = bits_schedule_.front();
     if (has("--fold-batch-norm")) placed.fold = fold_statistics(fold_);
+    placed.integer_biases = integer_bias_;
     return placed;
   }
   QuantRules rules{.rules = {{.filter = {.kinds = {"Conv2D", "DepthwiseConv2D"}},
                               .config = config(),
                               .origin = "--quantizer"}}};
   if (has("--fold-batch-norm")) rules.fold = fold_statistics(fold_);
+  rules.integer_biases = integer_bias_;
   return rules;
 }
 
@@ -408,6 +412,10 @@ io::LoadOptions QuantizeFlags::load_options() const {
   return {.quantize_configs = {{"ConvQuantizer", config()}, {"DepthwiseQuantizer", depthwise}}};
 }
 
+std::string QuantizeFlags::suffix() const {
+  return (has("--fold-batch-norm") ? "_fold" + fold_ : "") + (integer_bias_ ? "_int32bias" : "");
+}
+
 std::string QuantizeFlags::tag() const {
   if (!quantizes()) return "float";
   if (!quant_config_.empty()) return std::filesystem::path(quant_config_).stem().string();
@@ -419,7 +427,7 @@ std::string QuantizeFlags::tag() const {
                          bits_schedule_.empty() ? bits.weight_bits : bits_schedule_.back(),
                          bits.activation_bits);
     }
-    return has("--fold-batch-norm") ? tag + "_fold" + fold_ : tag;
+    return tag + suffix();
   }
   const QuantSpec weight = weights(), activation = activations();
   const int last_bits = bits_schedule_.empty() ? weight.bits : bits_schedule_.back();
@@ -432,7 +440,7 @@ std::string QuantizeFlags::tag() const {
   if (activation_quantizer_ != "moving_average") tag += "_" + code_of(activation_quantizer_);
   if (rounding_ != "half_up") tag += "_" + rounding_;
   if (power_of_two_scale_) tag += "_po2scale";
-  if (has("--fold-batch-norm")) tag += "_fold" + fold_;
+  tag += suffix();
   if (last_bits != weight.bits) tag += fmt::format("_from{}", weight.bits);
   return tag;
 }

@@ -50,6 +50,7 @@ class QuantizeFlags {
   perch::QuantSpec weights() const;
   perch::QuantSpec activations() const;
   perch::QuantizeConfig config() const;
+  std::string suffix() const;
   void check_combinations() const;
   void check_scheme() const;
   void check_schedule() const;
@@ -68,5 +69,5 @@ class QuantizeFlags {
   std::vector<float> weight_range_, activation_range_;
   std::int64_t group_size_ = 0;
   bool per_tensor_ = false, symmetric_ = false, narrow_range_ = false, observe_only_ = false;
-  bool power_of_two_scale_ = false;
+  bool power_of_two_scale_ = false, integer_bias_ = false;
 };

@@ -48,11 +48,24 @@ QuantizerReport report_of(const std::string& variable, const Quantizer& quantize
   return report;
 }
 
+QuantizerReport bias_report(const std::vector<double>& scales) {
+  QuantizerReport report{.variable = "bias",
+                         .bits = 32,
+                         .axes = {0},
+                         .symmetric = true,
+                         .policy = "input scale x weight scale"};
+  for (const double scale : scales) report.scale.push_back(static_cast<float>(scale));
+  report.zero_point.assign(scales.size(), 0);
+  return report;
+}
+
 void collect_quantizers(Layer& layer, std::vector<QuantizerReport>& reports) {
   if (auto* wrapper = dynamic_cast<QuantizeWrapper*>(&layer)) {
     for (const auto& [variable, quantizer] : wrapper->quantizers()) {
       reports.push_back(report_of(variable, *quantizer));
     }
+    const std::vector<double> scales = wrapper->integer_bias_scales();
+    if (!scales.empty()) reports.push_back(bias_report(scales));
   } else if (auto* quantize = dynamic_cast<QuantizeLayer*>(&layer)) {
     reports.push_back(report_of(quantize->name(), quantize->quantizer()));
   } else if (auto* model = dynamic_cast<Model*>(&layer)) {

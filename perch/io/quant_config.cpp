@@ -55,6 +55,7 @@ class Reader {
   LayerRule rule(const toml::node& node, std::size_t number) const;
   std::optional<NBitOptions> scheme(const toml::table& root) const;
   std::optional<FoldStatistics> fold(const toml::table& table) const;
+  bool integer_bias(const toml::table& table) const;
 
   std::string file_;
 };
@@ -150,6 +151,11 @@ std::optional<QuantizeConfig> Reader::config(const toml::table& table) const {
   }
   result.activation = activation_spec(table, "activations");
   result.output = activation_spec(table, "outputs");
+  result.integer_bias = integer_bias(table);
+  if (result.integer_bias && result.weights.empty()) {
+    refuse(*table.get("bias"),
+           "\"bias\" takes its scale from a quantized kernel; give weights too");
+  }
   result.fold = fold(table);
   if (result.fold && result.weights.empty()) {
     refuse(*table.get("fold"), "\"fold\" is about quantized kernels; give weights too");
@@ -168,8 +174,8 @@ std::optional<QuantizeConfig> Reader::config(const toml::table& table) const {
 LayerRule Reader::rule(const toml::node& node, std::size_t number) const {
   const toml::table* const table = node.as_table();
   if (table == nullptr) refuse(node, "a rule is a table; write [[rule]]");
-  check_keys(*table,
-             {"layers", "kinds", "place", "float", "weights", "activations", "outputs", "fold"});
+  check_keys(*table, {"layers", "kinds", "place", "float", "weights", "activations", "outputs",
+                      "fold", "bias"});
   LayerRule result;
   result.origin = fmt::format("rule {}, line {} of {}", number, node.source().begin.line, file_);
   result.filter.names = texts(*table, "layers");
@@ -216,12 +222,23 @@ std::optional<FoldStatistics> Reader::fold(const toml::table& table) const {
   return placed(*table.get("fold"), [&] { return fold_statistics(*name); });
 }
 
+bool Reader::integer_bias(const toml::table& table) const {
+  const auto name = value<std::string>(table, "bias", "\"int32\"");
+  if (name && *name != "int32") {
+    refuse(
+        *table.get("bias"),
+        fmt::format("a bias is \"int32\", at input scale times weight scale, not \"{}\"", *name));
+  }
+  return name.has_value();
+}
+
 QuantRules Reader::rules(const toml::table& root) const {
   check_keys(root, {"scheme", "weight_bits", "activation_bits", "input", "output_quantizers",
-                    "fold", "rule"});
+                    "fold", "bias", "rule"});
   QuantRules result;
   result.scheme = scheme(root);
   result.fold = fold(root);
+  result.integer_biases = integer_bias(root);
   if (const toml::node* const input = root.get("input")) {
     const auto flag = input->value_exact<bool>();
     if (!flag) {

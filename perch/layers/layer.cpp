@@ -72,6 +72,8 @@ Tensor WeightInit::glorot_uniform(std::string_view full_name, const Shape& shape
   return result;
 }
 
+void Layer::connect(const Model&, int) {}
+
 Variable Layer::operator()(const std::vector<Variable>& inputs, const Context& context) {
   const ProfileScope scope("forward", name_, kind());
   for (const Variable& input : inputs) count_bytes({&input.value()});

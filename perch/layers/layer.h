@@ -17,6 +17,7 @@
 namespace perch {
 
 class Layer;
+class Model;
 
 /// What a forward pass is for. Passed down, never global.
 struct Context {
@@ -83,6 +84,10 @@ class Layer : public Visitable {
   virtual Variable apply(const std::vector<Variable>& inputs, const Weights& weights,
                          const Context& context) = 0;
   // visit(): configuration as the constructor takes it, then weights and buffers in Keras's order.
+
+  /// Told its place, the node's index, whenever a model's graph is built or changed. For layers
+  /// that ask about what feeds them.
+  virtual void connect(const Model& model, int node);
 
   /// apply() with the layer's own weights; they require gradients when the context says so and the
   /// layer is trainable.

@@ -139,6 +139,13 @@ void Model::set_shapes(Shape input_shape, std::vector<Shape> node_shapes) {
   input_shape_ = std::move(input_shape);
   node_shapes_ = std::move(node_shapes);
   built_ = true;
+  connect_layers();
+}
+
+void Model::connect_layers() {
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    nodes_[i].layer->connect(*this, static_cast<NodeId>(i));
+  }
 }
 
 Layer& Model::layer(std::string_view name) {

@@ -54,6 +54,9 @@ class Model : public Layer {
   void set_output(NodeId node);
   /// Derives node shapes again after a rewrite, keeping the weights of layers that have them.
   void set_shapes(Shape input_shape, std::vector<Shape> node_shapes);
+  /// Tells every layer its place (Layer::connect), as set_shapes() does; after a rewrite that put
+  /// other layers into nodes.
+  void connect_layers();
 
   /// By name, not looking into nested models. Throws Error(usage) naming the nearest.
   Layer& layer(std::string_view name);

@@ -5,6 +5,7 @@
 #include <perch/core/check.h>
 #include <perch/layers/graph.h>
 #include <perch/quant/apply.h>
+#include <perch/quant/integer_bias.h>
 
 namespace perch {
 namespace {
@@ -167,8 +168,10 @@ void apply_in_place(Model& model, const std::map<std::string, QuantizeConfig>& c
   const Plan annotated = annotated_nodes(model, configs);
   const Plan plan = options.output_quantizers ? with_feeding_layers(model, annotated) : annotated;
   check_plan(model, plan);
+  check_integer_biases(model, plan, options.input_quantizer);
   wrap(model, fold(model, plan));
   if (options.input_quantizer) quantize_input(model, *options.input_quantizer);
+  model.connect_layers();
 }
 
 }  // namespace perch

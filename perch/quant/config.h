@@ -34,6 +34,8 @@ struct QuantizeConfig {
   /// Folds the BatchNormalization that alone reads this layer into it; weights are quantized as
   /// folded (perch/quant/folding.h). Of the weights, only the main one can be quantized then.
   std::optional<FoldStatistics> fold = std::nullopt;
+  /// The bias is rounded to int32 at input scale times weight scale (perch/quant/integer_bias.h).
+  bool integer_bias = false;
   friend bool operator==(const QuantizeConfig&, const QuantizeConfig&) = default;
 };
 

@@ -5,6 +5,7 @@
 
 #include <perch/core/check.h>
 #include <perch/core/suggest.h>
+#include <perch/layers/state.h>
 #include <perch/quant/rules.h>
 
 namespace perch {
@@ -56,6 +57,14 @@ void add_feeding(const Model& model, std::vector<Decision>& decisions) {
     if (found == feeding.end() || !decision.origin.empty()) continue;
     decision.origin = "output_quantizers";
     decision.config = found->second;
+  }
+}
+
+void add_integer_biases(const Model& model, std::vector<Decision>& decisions) {
+  for (const Model::Node& node : model.nodes()) {
+    const auto own = std::ranges::find(decisions, node.layer->name(), &Decision::layer);
+    if (own == decisions.end() || !own->config || own->config->weights.empty()) continue;
+    own->config->integer_bias = own->config->fold || find_weight(*node.layer, "bias") != nullptr;
   }
 }
 
@@ -138,6 +147,7 @@ std::vector<Decision> decide(const Model& model, const QuantRules& rules) {
   }
   add_folds(model, rules.fold, decisions);
   if (!rules.scheme && rules.output_quantizers) add_feeding(model, decisions);
+  if (rules.integer_biases) add_integer_biases(model, decisions);
   return decisions;
 }
 

@@ -33,6 +33,8 @@ struct QuantRules {
   /// Folds wherever a BatchNormalization follows a layer whose main weight is quantized, if its own
   /// configuration does not say how.
   std::optional<FoldStatistics> fold = std::nullopt;
+  /// QuantizeConfig::integer_bias of every layer with a bias whose main weight is quantized.
+  bool integer_biases = false;
   /// ApplyOptions::output_quantizers, for layers that no rule decides; without effect on top of a
   /// scheme, which places its own.
   bool output_quantizers = true;

@@ -185,6 +185,12 @@ bool searches(const RangePolicy& policy) {
   return is_one_of<Percentile, HistogramMse, Entropy, LeastError>(policy);
 }
 
+bool has_even_levels(const RangePolicy& policy) {
+  return !std::holds_alternative<Binary>(policy) && !std::holds_alternative<Ternary>(policy) &&
+         !std::holds_alternative<PowerOfTwo>(policy) && !std::holds_alternative<DoReFa>(policy) &&
+         !std::holds_alternative<Custom>(policy);
+}
+
 bool learns(const RangePolicy& policy) {
   return is_one_of<Lsq, LsqPlus, Pact, Tqt>(policy);
 }

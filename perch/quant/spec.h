@@ -177,6 +177,9 @@ bool follows_extremes(const RangePolicy& policy);
 bool searches(const RangePolicy& policy);
 /// Whether a range is trained.
 bool learns(const RangePolicy& policy);
+/// Whether levels are evenly spaced, so that a scale and a zero point say them all; Custom's are
+/// not known to be.
+bool has_even_levels(const RangePolicy& policy);
 
 /// Throws Error(usage) for bits outside 1..16, a setting out of its range, or settings that do not
 /// go together.

@@ -4,6 +4,7 @@
 #include <perch/core/check.h>
 #include <perch/core/suggest.h>
 #include <perch/layers/spec.h>
+#include <perch/quant/integer_bias.h>
 #include <perch/quant/wrapper.h>
 
 namespace perch {
@@ -136,6 +137,7 @@ Shape QuantizeWrapper::build(const std::vector<Shape>& inputs, const WeightInit&
 
 void QuantizeWrapper::build_quantizers(const Shape& output) {
   build_ranges(*layer_, quantizers_, output);
+  channels_ = output.rank() == 0 ? 1 : output[-1];
 }
 
 Variable QuantizeWrapper::quantize(const std::string& prefix, const Variable& x,
@@ -168,6 +170,14 @@ Weights QuantizeWrapper::quantized_weights(Weights plain, const Context& inner) 
   for (const auto& [name, spec] : config_.weights) {
     plain.set(name, quantize(name, plain[name], inner));
   }
+  if (config_.integer_bias && plain.contains("bias")) {
+    PERCH_CHECK(input_ != nullptr,
+                "{}: an integer bias needs a quantized input, and nothing that feeds the layer "
+                "quantizes any more",
+                name());
+    const std::vector<double> scales = integer_bias_scales();
+    if (!scales.empty()) plain.set("bias", integer_bias(plain["bias"], scales));
+  }
   return plain;
 }
 
@@ -192,6 +202,17 @@ Variable QuantizeWrapper::apply(const std::vector<Variable>& inputs, const Weigh
   return quantize("output", before ? y : quantize("post_activation", y, own), own);
 }
 
+void QuantizeWrapper::connect(const Model& model, int node) {
+  input_ = config_.integer_bias ? feeding_quantizer(model, node) : nullptr;
+}
+
+std::vector<double> QuantizeWrapper::integer_bias_scales() const {
+  if (input_ == nullptr) return {};
+  const Layer& layer = weighted_layer(*layer_);
+  const auto kernel = quantizers_.find(main_weight(layer.kind()));
+  return bias_scales(*input_, *kernel->second, channels_);
+}
+
 void QuantizeWrapper::set_bits(const std::string& prefix, int bits) {
   const auto found = quantizers_.find(prefix);
   PERCH_CHECK(found != quantizers_.end(), "{}: it has no quantizer of \"{}\", only of {}", name(),
@@ -206,6 +227,7 @@ void QuantizeWrapper::set_bits(const std::string& prefix, int bits) {
 }
 
 void QuantizeWrapper::visit(Visitor& visitor) {
+  if (visitor.has("integer_bias")) visitor.config("integer_bias", config_.integer_bias);
   visitor.child("layer", *layer_);
   visitor.counter("optimizer_step", optimizer_step_);
   for (const std::string& prefix : order_) visitor.part(prefix, *quantizers_.at(prefix));

@@ -36,6 +36,7 @@ class QuantizeWrapper final : public Layer {
   Variable apply(const std::vector<Variable>& inputs, const Weights& weights,
                  const Context& context) override;
   void visit(Visitor& visitor) override;
+  void connect(const Model& model, int node) override;
 
   // The steps of apply(), for those who run the layer's op themselves.
   /// The inner layer's context out of the wrapper's own.
@@ -44,13 +45,15 @@ class QuantizeWrapper final : public Layer {
   /// already, for which training needs the inputs.
   Weights plain_weights(const std::vector<Variable>& inputs, const Weights& given,
                         const Context& inner);
-  /// The same, quantized.
+  /// The same, quantized; the bias too where it is an integer one.
   Weights quantized_weights(Weights plain, const Context& inner);
 
   Layer& layer() { return *layer_; }
   const Layer& layer() const { return *layer_; }
   /// With weights by their stored names.
   const QuantizeConfig& config() const { return config_; }
+  /// The scales of an integer bias; empty where there is none, or not yet.
+  std::vector<double> integer_bias_scales() const;
   /// Quantizer::set_bits() of the quantizer of this prefix, and config() to match.
   void set_bits(const std::string& prefix, int bits);
   /// By state prefix: "kernel", "depthwise_kernel", "post_activation", "output".
@@ -67,6 +70,8 @@ class QuantizeWrapper final : public Layer {
   QuantizeConfig config_;
   std::map<std::string, std::unique_ptr<Quantizer>> quantizers_;
   std::vector<std::string> order_;
+  std::int64_t channels_ = 0;         // of the output
+  const Quantizer* input_ = nullptr;  // feeds the layer; another layer of the model owns it
   std::int32_t optimizer_step_ = -1;  // tfmot stores it and never updates it
 };
 

@@ -100,12 +100,6 @@ class LevelHistory {
   std::vector<Element> elements_;
 };
 
-bool evenly_spaced(const RangePolicy& policy) {
-  return !std::holds_alternative<Binary>(policy) && !std::holds_alternative<Ternary>(policy) &&
-         !std::holds_alternative<PowerOfTwo>(policy) && !std::holds_alternative<DoReFa>(policy) &&
-         !std::holds_alternative<Custom>(policy);
-}
-
 void collect(Layer& layer, std::vector<LevelHistory>& found) {
   if (auto* const model = dynamic_cast<Model*>(&layer)) {
     for (const Model::Node& node : model->nodes()) collect(*node.layer, found);
@@ -120,7 +114,7 @@ void collect(Layer& layer, std::vector<LevelHistory>& found) {
         "oscillation: {} folds batch normalisation, so that its levels are not those of its "
         "own weights; quantize without folding or leave oscillation out",
         wrapper->name());
-    PERCH_CHECK(evenly_spaced(spec.range),
+    PERCH_CHECK(has_even_levels(spec.range),
                 "oscillation: {}: {} has no evenly spaced levels; use another quantizer or leave "
                 "oscillation out",
                 wrapper->name(), policy_name(spec.range));

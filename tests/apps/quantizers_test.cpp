@@ -55,7 +55,8 @@ TEST_CASE("groups, roundings, schedules and scales of powers of two are honoured
         Arguments{"--ranges-until", "1"}, Arguments{"--activations-from", "3"},
         Arguments{"--full-from", "4"}, Arguments{"--calibrate", "40"},
         Arguments{"--batch-norm-until", "1epoch"}, Arguments{"--dampen", "50"},
-        Arguments{"--fold-batch-norm", "running"}, Arguments{"--fold-batch-norm", "batch"}}) {
+        Arguments{"--integer-bias"}, Arguments{"--fold-batch-norm", "running"},
+        Arguments{"--fold-batch-norm", "batch"}}) {
     Arguments arguments{"train",         "ds_net", "--data",       data, "--save",   save,
                         "--weight-bits", "3",      "--batch-size", "20", "--epochs", "2"};
     arguments.insert(arguments.end(), flags.begin(), flags.end());

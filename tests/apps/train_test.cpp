@@ -151,6 +151,9 @@ TEST_CASE("fused or not, integer or not: the same training") {
   const double expected = loss({});
   CHECK(loss({"--no-fuse"}) == Approx(expected).epsilon(1e-3));
   CHECK(loss({}, {.environment = {{"PERCH_FUSE", "0"}}}) == Approx(expected).epsilon(1e-3));
+  const double integer_bias = loss({"--integer-bias"});
+  CHECK(integer_bias != expected);
+  CHECK(loss({"--integer-bias", "--no-fuse"}) == Approx(integer_bias).epsilon(1e-3));
   // Rounded products are other numbers: close, but not as close.
   CHECK(loss({"--integer-forward", "off"}) == Approx(expected).epsilon(0.2));
   CHECK(loss({"--integer-forward", "on"}, {.environment = {{"PERCH_INTEGER", "off"}}}) ==

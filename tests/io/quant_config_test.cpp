@@ -37,6 +37,7 @@ TEST_CASE("a file's rules are what it says") {
 scheme = "n_bit"
 weight_bits = 4
 fold = "running"
+bias = "int32"
 input = { quantizer = "percentile", percent = 99.9 }
 
 [[rule]]
@@ -44,6 +45,7 @@ layers = ["conv2d*", "dense"]
 kinds = "Conv2D"
 weights = { quantizer = "lsq", bits = 3, granularity = "axes", axes = [0, 3] }
 fold = "batch"
+bias = "int32"
 activations = { bits = 6, decay = 0.9, start = "first_batch" }
 outputs = { quantizer = "ternary", granularity = "tensor" }
 
@@ -59,7 +61,7 @@ float = true
   const LayerRule& first = rules.rules[0];
   CHECK(first.filter.names == std::vector<std::string>{"conv2d*", "dense"});
   CHECK(first.filter.kinds == std::vector<std::string>{"Conv2D"});
-  CHECK_THAT(first.origin, Contains("rule 1, line 7 of"));
+  CHECK_THAT(first.origin, Contains("rule 1, line 8 of"));
   REQUIRE(first.config);
   CHECK(first.config->weights.at("kernel") ==
         QuantSpec{.bits = 3, .granularity = per_axes({0, 3}), .range = Lsq{}});
@@ -68,6 +70,9 @@ float = true
                   .range = MovingAverage{.decay = 0.9f, .start = AverageStart::first_batch}});
   CHECK(first.config->output == QuantSpec{.bits = 2, .range = Ternary{}});
   CHECK(rules.fold == FoldStatistics::running);
+  CHECK(rules.integer_biases);
+  CHECK(first.config->integer_bias);
+  CHECK_FALSE(Files().read("").integer_biases);
   CHECK(first.config->fold == FoldStatistics::batch);
   CHECK(rules.rules[1].filter.place == LayerFilter::Place::last);
   CHECK_FALSE(rules.rules[1].config);
@@ -104,6 +109,9 @@ TEST_CASE("mistakes in a rules file are named with line, key and the nearest one
   CHECK_THAT(files.refused("fold = \"runing\"\n"),
              Contains("line 1") && Contains("nearest: running"));
   CHECK_THAT(files.refused("[[rule]]\nlayers = \"a\"\nfold = \"batch\"\noutputs = {}\n"),
+             Contains("line 3") && Contains("give weights too"));
+  CHECK_THAT(files.refused("bias = \"int16\"\n"), Contains("line 1") && Contains("int32"));
+  CHECK_THAT(files.refused("[[rule]]\nlayers = \"a\"\nbias = \"int32\"\noutputs = {}\n"),
              Contains("line 3") && Contains("give weights too"));
   CHECK_THAT(error_of(ErrorCode::missing_input, [] { io::read_quant_config("no/such.toml"); }),
              Contains("no/such.toml"));

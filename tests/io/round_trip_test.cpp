@@ -136,6 +136,14 @@ TEST_CASE("every setting of a quantizer comes back") {
   check_round_trip(model);
 }
 
+TEST_CASE("integer biases come back") {
+  Sequential model = small_net();
+  const QuantizeConfig config{.weights = {{"kernel", QuantSpec{}}}, .integer_bias = true};
+  apply_in_place(model, {{"conv2d", config}}, {});
+  train_a_little(model);
+  check_round_trip(model);
+}
+
 TEST_CASE("folded batch normalisation comes back") {
   Sequential model = small_net();
   const QuantSpec weights{.granularity = per_channel, .range = LastValue{}};

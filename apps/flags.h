@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <perch/core/check.h>
+
 namespace CLI {
 class App;
 }
@@ -15,6 +17,16 @@ class Trainer;
 /// Throws Error(usage) naming the choices and the nearest unless `value` is one of them.
 void check_choice(const std::string& option, const std::string& value,
                   const std::vector<std::string>& names);
+
+/// Runs what refuses a flag's value without knowing the flag.
+template <class Step>
+auto with_flag(const std::string& flag, const Step& step) {
+  try {
+    return step();
+  } catch (const perch::Error& error) {
+    perch::fail(perch::ErrorCode::usage, "{}: {}", flag, error.what());
+  }
+}
 
 /// How the work is done; results do not depend on it but for the order of float sums.
 class ComputeFlags {

@@ -42,11 +42,9 @@ void check(const PtqFlags& flags) {
   flags.quantize.check();
   PERCH_CHECK(flags.quantize.quantizes(),
               "--quantizer none leaves nothing to quantize; choose a quantizer");
-  const std::vector<std::string>& of_training = QuantizeFlags::training_only();
-  for (const std::string& flag : flags.quantize.given()) {
-    PERCH_CHECK(std::ranges::find(of_training, flag) == of_training.end(),
-                "{} has no effect without training; leave it out", flag);
-  }
+  const std::vector<std::string> of_training = flags.quantize.given_for_training();
+  PERCH_CHECK(of_training.empty(), "{} has no effect without training; leave it out",
+              of_training.front());
   PERCH_CHECK(!flags.images || *flags.images >= 1, "--calibrate is {}, must be at least 1",
               flags.images.value_or(0));
   PERCH_CHECK(!flags.adaround_iterations || flags.adaround,

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <filesystem>
+#include <iterator>
 #include <utility>
 
 #include <CLI/CLI.hpp>
@@ -48,41 +48,6 @@ std::vector<std::string> quantizer_names(QuantizeFlags::Use use) {
 
 void set_range(RangePolicy& policy, const std::vector<float>& range) {
   if (range.size() == 2) policy = Fixed{range[0], range[1]};
-}
-
-/// use(specification) for all that the rules say.
-template <class Use>
-void for_each_spec(const QuantRules& rules, const Use& use) {
-  if (rules.input) use(*rules.input);
-  for (const LayerRule& rule : rules.rules) {
-    if (!rule.config) continue;
-    for (const auto& [weight, spec] : rule.config->weights) use(spec);
-    if (rule.config->activation) use(*rule.config->activation);
-    if (rule.config->output) use(*rule.config->output);
-  }
-}
-
-/// Of LSQ's scales with Adam, whose steps have the size of the learning rate whatever the
-/// gradient's: as the scales themselves do at first, it shrinks with the root of the levels of the
-/// widest of them.
-float scale_rate_factor(const QuantRules& rules) {
-  int bits = 1;
-  for_each_spec(rules, [&](const QuantSpec& spec) {
-    const bool scales =
-        std::holds_alternative<Lsq>(spec.range) || std::holds_alternative<LsqPlus>(spec.range);
-    if (scales) bits = std::max(bits, spec.bits);
-  });
-  return 1.0f / std::sqrt(static_cast<float>(1 << (bits - 1)));
-}
-
-/// Runs what refuses a flag's value without knowing the flag.
-template <class Step>
-auto with_flag(const std::string& flag, const Step& step) {
-  try {
-    return step();
-  } catch (const Error& error) {
-    fail(ErrorCode::usage, "{}: {}", flag, error.what());
-  }
 }
 
 // Checks the specification that a flag stands for.
@@ -154,40 +119,7 @@ void QuantizeFlags::add_training_options(CLI::App& app, const std::string& group
           ->type_name("running|batch"));
   add(app.add_flag("--integer-bias", integer_bias_,
                    "Biases are int32 at input scale x weight scale"));
-  add(app.add_option("--activations-from", activations_from_,
-                     "Activations are only observed before this step, or as 2epochs; default: 0")
-          ->type_name("WHEN"));
-  add(app.add_option("--full-from", full_from_,
-                     "Quantization grows until it is whole then; default: 0")
-          ->type_name("WHEN"));
-  add(app.add_option("--ranges-until", ranges_until_,
-                     "Ranges stay as they are from then on; default: never")
-          ->type_name("WHEN"));
-  add(app.add_option(
-             "--batch-norm-until", batch_norm_until_,
-             "Batch normalisation's statistics stay as they are from then on; default: never")
-          ->type_name("WHEN"));
-  add(app.add_option("--bits-schedule", bits_schedule_,
-                     "Weight bits one after another, for equal parts of the training: 8,4,3,2")
-          ->type_name("N,N,...")
-          ->delimiter(','));
-  add(app.add_flag("--oscillations")
-          ->description("Report the share of weights that oscillate between two levels"));
-  add(app.add_option("--dampen", oscillation_.dampen,
-                     "Strength at the end of what pulls weights to their levels; default: 0")
-          ->type_name("X"));
-  add(app.add_option("--freeze-oscillating", oscillation_.freeze_above,
-                     "Weights that oscillate in more than this share of the steps stay where they "
-                     "are; default: never")
-          ->type_name("SHARE"));
-  add(app.add_option(
-             "--range-rate-factor", range_rate_factor_,
-             "Learning rate of trained ranges over the weights'; default: 2^((1 - bits) / 2) "
-             "for lsq and lsq_plus with adam or adamw, else 1")
-          ->type_name("X"));
-  add(app.add_option("--range-weight-decay", range_weight_decay_,
-                     "Weight decay of trained ranges; default: 0")
-          ->type_name("X"));
+  schedule_.add_to(app, group);
 }
 
 std::vector<std::string> QuantizeFlags::given() const {
@@ -195,15 +127,12 @@ std::vector<std::string> QuantizeFlags::given() const {
   for (const CLI::Option* option : options_) {
     if (option->count() > 0) names.push_back(option->get_name());
   }
+  std::ranges::copy(schedule_.given(), std::back_inserter(names));
   return names;
 }
 
-const std::vector<std::string>& QuantizeFlags::training_only() {
-  static const std::vector<std::string> flags{
-      "--activations-from",  "--ranges-until",      "--full-from", "--batch-norm-until",
-      "--bits-schedule",     "--oscillations",      "--dampen",    "--freeze-oscillating",
-      "--range-rate-factor", "--range-weight-decay"};
-  return flags;
+std::vector<std::string> QuantizeFlags::given_for_training() const {
+  return schedule_.given();
 }
 
 bool QuantizeFlags::has(const std::string& flag) const {
@@ -214,9 +143,10 @@ bool QuantizeFlags::has(const std::string& flag) const {
 void QuantizeFlags::check() const {
   check_choice("--quantizer", quantizer_, quantizer_names(use_));
   if (!quant_config_.empty()) {
+    const std::vector<std::string> of_training = given_for_training();
     for (const auto& flag : given()) {
-      const bool of_training = std::ranges::find(training_only(), flag) != training_only().end();
-      PERCH_CHECK(flag == "--quant-config" || of_training,
+      const bool trains = std::ranges::find(of_training, flag) != of_training.end();
+      PERCH_CHECK(flag == "--quant-config" || trains,
                   "{} and --quant-config exclude each other; put it into the file", flag);
     }
     rules();
@@ -225,54 +155,26 @@ void QuantizeFlags::check() const {
   } else {
     check_combinations();
   }
-  if (use_ == Use::train && quantizes()) check_schedule();
+  if (use_ != Use::train || !quantizes()) return;
+  schedule_.check(rules());
+  if (!schedule_.bits().empty()) check_bits_schedule();
 }
 
-void QuantizeFlags::check_schedule() const {
-  schedule(1.0);
-  bool trained = false;
-  for_each_spec(rules(), [&](const QuantSpec& spec) { trained = trained || learns(spec.range); });
-  for (const char* const flag : {"--range-rate-factor", "--range-weight-decay"}) {
-    PERCH_CHECK(!has(flag) || trained,
-                "{} has no effect without a trained range; leave it out or use lsq, lsq_plus, pact "
-                "or tqt",
-                flag);
+void QuantizeFlags::check_bits_schedule() const {
+  PERCH_CHECK(!has("--weight-bits"),
+              "--weight-bits and --bits-schedule exclude each other; the schedule's first width is "
+              "the one that training begins with");
+  if (!quant_config_.empty() || has("--scheme")) return;
+  for (const int bits : schedule_.bits()) {
+    QuantSpec spec = weights();
+    spec.bits = bits;
+    check_spec("--bits-schedule", spec);
   }
-  if (has("--bits-schedule")) {
-    PERCH_CHECK(!has("--weight-bits"),
-                "--weight-bits and --bits-schedule exclude each other; the schedule's first width "
-                "is the one that training begins with");
-    if (quant_config_.empty() && !has("--scheme")) {
-      for (const int bits : bits_schedule_) {
-        QuantSpec spec = weights();
-        spec.bits = bits;
-        check_spec("--bits-schedule", spec);
-      }
-    }
-  }
-  with_flag("--dampen, --freeze-oscillating", [&] { return oscillation(oscillation_); });
-}
-
-QuantizationSchedule QuantizeFlags::schedule(double epochs) const {
-  QuantizationSchedule result;
-  const auto time = [&](const char* flag, const std::string& text) {
-    return with_flag(flag, [&] { return TrainTime::parse(text); });
-  };
-  if (has("--activations-from")) {
-    result.activations_from = time("--activations-from", activations_from_);
-  }
-  if (has("--full-from")) result.full_from = time("--full-from", full_from_);
-  if (has("--ranges-until")) result.ranges_until = time("--ranges-until", ranges_until_);
-  if (has("--batch-norm-until")) {
-    result.batch_norm_until = time("--batch-norm-until", batch_norm_until_);
-  }
-  if (has("--bits-schedule")) result.weight_bits = spread_bits(bits_schedule_, epochs);
-  return result;
 }
 
 void QuantizeFlags::check_scheme() const {
   check_choice("--scheme", scheme_, scheme_names());
-  std::vector<std::string> fitting = training_only();
+  std::vector<std::string> fitting = given_for_training();
   fitting.insert(fitting.end(), {"--scheme", "--fold-batch-norm", "--integer-bias"});
   if (scheme_ == "n_bit") fitting.insert(fitting.end(), {"--weight-bits", "--activation-bits"});
   for (const auto& flag : given()) {
@@ -335,8 +237,8 @@ bool QuantizeFlags::quantizes() const {
 
 QuantSpec QuantizeFlags::weights() const {
   const RangePolicy policy = policy_from_name(quantizer_);
-  QuantSpec spec{.bits = bits_schedule_.empty() ? weight_bits_.value_or(natural_bits(policy))
-                                                : bits_schedule_.front(),
+  QuantSpec spec{.bits = schedule_.bits().empty() ? weight_bits_.value_or(natural_bits(policy))
+                                                  : schedule_.bits().front(),
                  .granularity = per_tensor_ ? per_tensor : per_channel,
                  .symmetric = symmetric_,
                  .narrow_range = narrow_range_,
@@ -372,7 +274,7 @@ QuantRules QuantizeFlags::rules() const {
   if (has("--scheme")) {
     QuantRules placed{.scheme = NBitOptions{.weight_bits = weight_bits_.value_or(8),
                                             .activation_bits = activation_bits_.value_or(8)}};
-    if (!bits_schedule_.empty()) placed.scheme->weight_bits = bits_schedule_.front();
+    if (!schedule_.bits().empty()) placed.scheme->weight_bits = schedule_.bits().front();
     if (has("--fold-batch-norm")) placed.fold = fold_statistics(fold_);
     placed.integer_biases = integer_bias_;
     return placed;
@@ -385,22 +287,8 @@ QuantRules QuantizeFlags::rules() const {
   return rules;
 }
 
-FitOptions QuantizeFlags::ranges(const Optimizer& optimizer, FitOptions fit) const {
-  if (!quantizes()) return fit;
-  const auto any = [&](const std::vector<const char*>& flags) {
-    return std::ranges::any_of(flags, [&](const char* flag) { return has(flag); });
-  };
-  if (any({"--activations-from", "--ranges-until", "--full-from", "--batch-norm-until",
-           "--bits-schedule"})) {
-    fit.callbacks.push_back(quantization_schedule(schedule(static_cast<double>(fit.epochs))));
-  }
-  if (any({"--oscillations", "--dampen", "--freeze-oscillating"})) {
-    fit.callbacks.push_back(oscillation(oscillation_));
-  }
-  const float usual = optimizer.name() == "sgd" ? 1.0f : scale_rate_factor(rules());
-  fit.range_rate_factor = range_rate_factor_.value_or(usual);
-  fit.range_weight_decay = range_weight_decay_.value_or(0.0f);
-  return fit;
+FitOptions QuantizeFlags::schedule(const Optimizer& optimizer, FitOptions fit) const {
+  return quantizes() ? schedule_.apply(rules(), optimizer, std::move(fit)) : fit;
 }
 
 io::LoadOptions QuantizeFlags::load_options() const {
@@ -424,13 +312,13 @@ std::string QuantizeFlags::tag() const {
     std::string tag = scheme_;
     if (scheme_ == "n_bit") {
       tag += fmt::format("_{}wbits_{}abits",
-                         bits_schedule_.empty() ? bits.weight_bits : bits_schedule_.back(),
+                         schedule_.bits().empty() ? bits.weight_bits : schedule_.bits().back(),
                          bits.activation_bits);
     }
     return tag + suffix();
   }
   const QuantSpec weight = weights(), activation = activations();
-  const int last_bits = bits_schedule_.empty() ? weight.bits : bits_schedule_.back();
+  const int last_bits = schedule_.bits().empty() ? weight.bits : schedule_.bits().back();
   std::string tag = fmt::format("{}wbits_{}abits_{}_{}_{}_{}", last_bits, activation.bits,
                                 symmetric_ ? "sym" : "asym", narrow_range_ ? "narr" : "full",
                                 per_tensor_           ? "perten"

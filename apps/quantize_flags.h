@@ -8,9 +8,9 @@
 
 #include <perch/io/keras.h>
 #include <perch/quant/rules.h>
-#include <perch/train/oscillation.h>
-#include <perch/train/quantization_schedule.h>
 #include <perch/train/trainer.h>
+
+#include "schedule_flags.h"
 
 namespace CLI {
 class App;
@@ -24,8 +24,8 @@ class QuantizeFlags {
 
   /// Names of the flags that are on the command line.
   std::vector<std::string> given() const;
-  /// Those that say how training goes and not what is quantized how.
-  static const std::vector<std::string>& training_only();
+  /// Those of them that say how training goes and not what is quantized how.
+  std::vector<std::string> given_for_training() const;
   /// Throws Error(usage) for an unknown quantizer, flags that exclude each other, a combination
   /// that no quantizer has, and flags that are without effect.
   void check() const;
@@ -41,8 +41,8 @@ class QuantizeFlags {
   /// "8wbits_8abits_asym_full_perch_AV", or "float"; an activation quantizer that is not the
   /// default's is named at the end. The stem of --quant-config's file.
   std::string tag() const;
-  /// With what is said about ranges: how fast they learn, when they begin and stop.
-  perch::FitOptions ranges(const perch::Optimizer& optimizer, perch::FitOptions fit) const;
+  /// With what is said about the quantizers' course in training.
+  perch::FitOptions schedule(const perch::Optimizer& optimizer, perch::FitOptions fit) const;
 
  private:
   void add_training_options(CLI::App& app, const std::string& group);
@@ -53,8 +53,7 @@ class QuantizeFlags {
   std::string suffix() const;
   void check_combinations() const;
   void check_scheme() const;
-  void check_schedule() const;
-  perch::QuantizationSchedule schedule(double epochs) const;
+  void check_bits_schedule() const;
 
   std::vector<CLI::Option*> options_;
   Use use_ = Use::train;
@@ -62,10 +61,7 @@ class QuantizeFlags {
   std::string rounding_ = "half_up", fold_, scheme_, quant_config_;
   mutable std::optional<perch::QuantRules> file_rules_;  // of quant_config_, once it was read
   std::optional<int> weight_bits_, activation_bits_;
-  std::string activations_from_, full_from_, ranges_until_, batch_norm_until_;
-  std::vector<int> bits_schedule_;
-  perch::OscillationOptions oscillation_;
-  std::optional<float> range_rate_factor_, range_weight_decay_;
+  ScheduleFlags schedule_;
   std::vector<float> weight_range_, activation_range_;
   std::int64_t group_size_ = 0;
   bool per_tensor_ = false, symmetric_ = false, narrow_range_ = false, observe_only_ = false;

@@ -180,7 +180,7 @@ void train(const TrainFlags& flags, Output& output) {
                  .callbacks = {first_step, std::make_shared<EpochEvents>(output)}};
   if (flags.augment) fit.augmentation = {.crop_padding = 4, .flip = true};
   if (!flags.quiet) fit.callbacks.push_back(progress_bar());
-  fit = flags.quantize.ranges(trainer.optimizer(), std::move(fit));
+  fit = flags.quantize.schedule(trainer.optimizer(), std::move(fit));
   flags.compute.apply(trainer);
   std::optional<Profiler> profiler;
   if (flags.profile) profiler.emplace();

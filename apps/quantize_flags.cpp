@@ -50,6 +50,15 @@ void set_range(RangePolicy& policy, const std::vector<float>& range) {
   if (range.size() == 2) policy = Fixed{range[0], range[1]};
 }
 
+void check_scheme_bits(const char* flag, int bits) {
+  PERCH_CHECK(bits >= 2 && bits <= 16, "{} is {}, must be 2 to 16 with --scheme n_bit", flag, bits);
+}
+
+// Of a file's name: the width that its weights were trained with first.
+std::string from(int first_bits, int last_bits) {
+  return first_bits == last_bits ? "" : fmt::format("_from{}", first_bits);
+}
+
 // Checks the specification that a flag stands for.
 void check_spec(const std::string& flag, const QuantSpec& spec) {
   with_flag(flag, [&] { validate(spec); });
@@ -164,7 +173,15 @@ void QuantizeFlags::check_bits_schedule() const {
   PERCH_CHECK(!has("--weight-bits"),
               "--weight-bits and --bits-schedule exclude each other; the schedule's first width is "
               "the one that training begins with");
-  if (!quant_config_.empty() || has("--scheme")) return;
+  if (!quant_config_.empty()) return;
+  if (has("--scheme")) {
+    PERCH_CHECK(scheme_ == "n_bit",
+                "--bits-schedule and --scheme {} exclude each other; use --scheme n_bit, whose "
+                "weights may have other widths",
+                scheme_);
+    for (const int bits : schedule_.bits()) check_scheme_bits("--bits-schedule", bits);
+    return;
+  }
   for (const int bits : schedule_.bits()) {
     QuantSpec spec = weights();
     spec.bits = bits;
@@ -186,8 +203,7 @@ void QuantizeFlags::check_scheme() const {
   }
   for (const auto& [flag, bits] : {std::pair("--weight-bits", weight_bits_),
                                    std::pair("--activation-bits", activation_bits_)}) {
-    PERCH_CHECK(!bits || (*bits >= 2 && *bits <= 16),
-                "{} is {}, must be 2 to 16 with --scheme n_bit", flag, bits.value_or(0));
+    if (bits) check_scheme_bits(flag, *bits);
   }
   if (has("--fold-batch-norm")) fold_statistics(fold_);
 }
@@ -309,13 +325,10 @@ std::string QuantizeFlags::tag() const {
   if (!quant_config_.empty()) return std::filesystem::path(quant_config_).stem().string();
   if (has("--scheme")) {
     const NBitOptions bits = *rules().scheme;
-    std::string tag = scheme_;
-    if (scheme_ == "n_bit") {
-      tag += fmt::format("_{}wbits_{}abits",
-                         schedule_.bits().empty() ? bits.weight_bits : schedule_.bits().back(),
-                         bits.activation_bits);
-    }
-    return tag + suffix();
+    const int last_bits = schedule_.bits().empty() ? bits.weight_bits : schedule_.bits().back();
+    const std::string widths =
+        scheme_ == "n_bit" ? fmt::format("_{}wbits_{}abits", last_bits, bits.activation_bits) : "";
+    return scheme_ + widths + suffix() + from(bits.weight_bits, last_bits);
   }
   const QuantSpec weight = weights(), activation = activations();
   const int last_bits = schedule_.bits().empty() ? weight.bits : schedule_.bits().back();
@@ -328,7 +341,5 @@ std::string QuantizeFlags::tag() const {
   if (activation_quantizer_ != "moving_average") tag += "_" + code_of(activation_quantizer_);
   if (rounding_ != "half_up") tag += "_" + rounding_;
   if (power_of_two_scale_) tag += "_po2scale";
-  tag += suffix();
-  if (last_bits != weight.bits) tag += fmt::format("_from{}", weight.bits);
-  return tag;
+  return tag + suffix() + from(weight.bits, last_bits);
 }

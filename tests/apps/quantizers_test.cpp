@@ -99,6 +99,47 @@ TEST_CASE("widths one after another name the file, and oscillation is reported")
   check_error(run_perch(with({"--dampen", "-1"})), 2, {"--dampen", "negative"});
 }
 
+TEST_CASE("a scheme and its bits name the file, in training and after it") {
+  const TestFolder folder;
+  const std::string data = write_data(folder, 80, 20);
+  const auto name = [&](Arguments arguments, const Arguments& flags) {
+    for (const std::string& word :
+         {std::string("--data"), data, std::string("--save"), std::string(folder / "models")}) {
+      arguments.push_back(word);
+    }
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    return result(arguments).at("name").get<std::string>();
+  };
+  const auto trained = [&](const Arguments& flags) {
+    return name({"train", "ds_net", "--batch-size", "20", "--epochs", "2"}, flags);
+  };
+  CHECK(trained({"--scheme", "default_8bit"}) == "ds_net_default_8bit");
+  CHECK(trained({"--scheme", "n_bit", "--weight-bits", "4"}) == "ds_net_n_bit_4wbits_8abits");
+  CHECK(trained({"--scheme", "n_bit", "--bits-schedule", "8,4"}) ==
+        "ds_net_n_bit_4wbits_8abits_from8");
+  REQUIRE(trained({"--quantizer", "none"}) == "ds_net_float");
+  CHECK(name({"quantize", folder / "models/ds_net_float.h5"},
+             {"--scheme", "n_bit", "--weight-bits", "4", "--activation-bits", "6"}) ==
+        "ds_net_n_bit_4wbits_6abits");
+}
+
+TEST_CASE("a trained range of the input alone gets the learning rate of its width") {
+  const TestFolder folder;
+  const std::string data = write_data(folder, 80, 20), rules = folder / "input.toml";
+  std::ofstream(rules) << "scheme = \"default_8bit\"\n"
+                          "input = { quantizer = \"lsq\", bits = 7 }\n";
+  const auto loss = [&](const Arguments& flags) {
+    Arguments arguments{
+        "train",        "ds_net", "--data",         data,  "--save",          folder / "models",
+        "--batch-size", "20",     "--quant-config", rules, "--learning-rate", "0.01"};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    return result(arguments).at("test_loss").get<double>();
+  };
+  const double usual = loss({});
+  CHECK(usual == loss({"--range-rate-factor", "0.125"}));  // 2^((1 - 7) / 2)
+  CHECK(usual != loss({"--range-rate-factor", "1"}));
+}
+
 TEST_CASE("a rules file quantizes, names the model and is explained by inspect") {
   const TestFolder folder;
   const std::string data = write_data(folder, 80, 20), rules = folder / "mine.toml";

@@ -78,7 +78,10 @@ Weights FoldedBatchNorm::fold(const std::vector<Variable>& inputs, const Weights
   const std::string kind = linear_->kind(), kernel = main_weight(kind);
   Weights folded;
   if (corrects(context)) {
-    folded.set(kernel, scaled(weights[kernel], Variable(running_factor()), kind));
+    const Variable factor(running_factor());
+    folded.set(kernel, scaled(weights[kernel], factor, kind));
+    const Variable bias = weights.find("bias");
+    if (bias.defined()) folded.set("bias", multiply(bias, factor));
     return folded;
   }
   const bool learns = norm_->learns_statistics(context);
@@ -102,11 +105,8 @@ Variable FoldedBatchNorm::finish(const Variable& y, const Context& context) {
   if (!corrects(context)) return y;
   Tensor inverse = running_factor();
   for (float& value : inverse.values()) value = 1.0f / value;
-  Variable plain = multiply(y, Variable(std::move(inverse)));
-  const Variable bias = linear_->own_weights(linear_->own_context(context)).find("bias");
-  plain = sum_where_defined(plain, bias);
   const Context of_norm = norm_->own_context(context);
-  return norm_->apply({plain}, norm_->own_weights(of_norm), of_norm);
+  return norm_->apply({scale_channels(y, inverse)}, norm_->own_weights(of_norm), of_norm);
 }
 
 Variable FoldedBatchNorm::apply_one(const Variable& x, const Weights& weights,

@@ -34,8 +34,8 @@ class FoldedBatchNorm final : public UnaryLayer {
   void visit(Visitor& visitor) override;
 
   // apply() in its steps, for those who quantize the kernel between them.
-  /// Kernel and bias to compute with, `given` ones in the place of the linear layer's own; no bias
-  /// where finish() adds it. `inputs` are needed in training only.
+  /// Kernel and bias to compute with, `given` ones in the place of the linear layer's own. `inputs`
+  /// are needed in training only.
   Weights fold(const std::vector<Variable>& inputs, const Weights& given, const Context& context);
   /// Of what the linear layer has made of the inputs.
   Variable finish(const Variable& y, const Context& context);

@@ -1,11 +1,14 @@
 #include <utility>
 
 #include <perch/core/check.h>
+#include <perch/core/kernels/table.h>
 #include <perch/core/ops/channel_layout.h>
 #include <perch/core/ops/channel_statistics.h>
 #include <perch/core/ops/code_moments.h>
 #include <perch/core/ops/moments.h>
 #include <perch/core/parallel.h>
+#include <perch/core/reduce.h>
+#include <perch/core/storage.h>
 
 namespace perch {
 namespace {
@@ -60,7 +63,29 @@ Variable inverse_deviation_of(const Variable& x, const Moments& moments,
   return Variable::from_op("channel_inverse_deviation", std::move(inverse), {x}, gradient);
 }
 
+Tensor scaled(const Tensor& x, const Tensor& wide, const ChannelLayout& layout, Tensor to) {
+  parallel_for(layout.chunks().number(), [&](std::int64_t i) {
+    const ChunkRange range = layout.chunks()[i];
+    kernels::active().norm.scale(to.data() + range.begin, x.data() + range.begin, wide.data(),
+                                 range.size(), layout.width());
+  });
+  return to;
+}
+
 }  // namespace
+
+Variable scale_channels(const Variable& x, const Tensor& factor) {
+  PERCH_CHECK(x.shape().rank() >= 1 && factor.shape() == Shape{x.shape()[-1]},
+              "scale_channels: factors of shape {} for x of shape {}", factor.shape().to_string(),
+              x.shape().to_string());
+  const ChannelLayout layout(x.value().size(), factor.size());
+  const Tensor wide = layout.widen(std::as_const(factor).data());
+  Tensor y = scaled(x.value(), wide, layout, Tensor(x.shape()));
+  return Variable::from_op("scale_channels", std::move(y), {x},
+                           [wide, layout](Tensor dy) -> std::vector<Tensor> {
+                             return {scaled(dy, wide, layout, reuse_or_allocate(dy))};
+                           });
+}
 
 ChannelStatistics channel_statistics(const Variable& x, Tensor& moving_mean,
                                      Tensor& moving_variance, const BatchNormOptions& options) {

@@ -1,4 +1,4 @@
-// What batch normalisation normalises by, as variables of their own.
+// What batch normalisation normalises by, as variables of their own, and a factor per channel.
 #pragma once
 
 #include <perch/core/ops/batch_norm.h>
@@ -15,5 +15,8 @@ struct ChannelStatistics {
 /// constants; x may be undefined then.
 ChannelStatistics channel_statistics(const Variable& x, Tensor& moving_mean,
                                      Tensor& moving_variance, const BatchNormOptions& options);
+
+/// x [..., C] times factor [C], which is constant.
+Variable scale_channels(const Variable& x, const Tensor& factor);
 
 }  // namespace perch

@@ -16,6 +16,14 @@ void check_choice(const std::string& option, const std::string& value,
               "unknown {} '{}'; choose one of {}", option, value, perch::choices(value, names));
 }
 
+std::vector<std::string> names_of_given(const std::vector<CLI::Option*>& options) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : options) {
+    if (option->count() > 0) names.push_back(option->get_name());
+  }
+  return names;
+}
+
 void ComputeFlags::add_to(CLI::App& app) {
   const std::string group = "Computing (results differ by rounding at most)";
   app.add_option("--threads", threads_, "Threads to compute with; default: all cores")

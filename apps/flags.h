@@ -9,7 +9,8 @@
 
 namespace CLI {
 class App;
-}
+class Option;
+}  // namespace CLI
 namespace perch {
 class Trainer;
 }
@@ -17,6 +18,9 @@ class Trainer;
 /// Throws Error(usage) naming the choices and the nearest unless `value` is one of them.
 void check_choice(const std::string& option, const std::string& value,
                   const std::vector<std::string>& names);
+
+/// Names of those that are on the command line.
+std::vector<std::string> names_of_given(const std::vector<CLI::Option*>& options);
 
 /// Runs what refuses a flag's value without knowing the flag.
 template <class Step>

@@ -132,10 +132,7 @@ void QuantizeFlags::add_training_options(CLI::App& app, const std::string& group
 }
 
 std::vector<std::string> QuantizeFlags::given() const {
-  std::vector<std::string> names;
-  for (const CLI::Option* option : options_) {
-    if (option->count() > 0) names.push_back(option->get_name());
-  }
+  std::vector<std::string> names = names_of_given(options_);
   std::ranges::copy(schedule_.given(), std::back_inserter(names));
   return names;
 }
@@ -205,7 +202,6 @@ void QuantizeFlags::check_scheme() const {
                                    std::pair("--activation-bits", activation_bits_)}) {
     if (bits) check_scheme_bits(flag, *bits);
   }
-  if (has("--fold-batch-norm")) fold_statistics(fold_);
 }
 
 void QuantizeFlags::check_combinations() const {
@@ -231,7 +227,6 @@ void QuantizeFlags::check_combinations() const {
                 bits.value_or(0));
   }
   if (use_ == Use::read) return;
-  if (has("--fold-batch-norm")) fold_statistics(fold_);
   check_choice("--rounding", rounding_, {"half_up", "half_even", "stochastic"});
   auto names = quantizer_names(use_);
   names.pop_back();
@@ -287,17 +282,16 @@ QuantRules QuantizeFlags::rules() const {
     if (!file_rules_) file_rules_ = io::read_quant_config(quant_config_);
     return *file_rules_;
   }
+  QuantRules rules;
   if (has("--scheme")) {
-    QuantRules placed{.scheme = NBitOptions{.weight_bits = weight_bits_.value_or(8),
-                                            .activation_bits = activation_bits_.value_or(8)}};
-    if (!schedule_.bits().empty()) placed.scheme->weight_bits = schedule_.bits().front();
-    if (has("--fold-batch-norm")) placed.fold = fold_statistics(fold_);
-    placed.integer_biases = integer_bias_;
-    return placed;
+    rules.scheme = NBitOptions{.weight_bits = weight_bits_.value_or(8),
+                               .activation_bits = activation_bits_.value_or(8)};
+    if (!schedule_.bits().empty()) rules.scheme->weight_bits = schedule_.bits().front();
+  } else {
+    rules.rules = {{.filter = {.kinds = {"Conv2D", "DepthwiseConv2D"}},
+                    .config = config(),
+                    .origin = "--quantizer"}};
   }
-  QuantRules rules{.rules = {{.filter = {.kinds = {"Conv2D", "DepthwiseConv2D"}},
-                              .config = config(),
-                              .origin = "--quantizer"}}};
   if (has("--fold-batch-norm")) rules.fold = fold_statistics(fold_);
   rules.integer_biases = integer_bias_;
   return rules;

@@ -80,11 +80,7 @@ void ScheduleFlags::add_to(CLI::App& app, const std::string& group) {
 }
 
 std::vector<std::string> ScheduleFlags::given() const {
-  std::vector<std::string> names;
-  for (const CLI::Option* option : options_) {
-    if (option->count() > 0) names.push_back(option->get_name());
-  }
-  return names;
+  return names_of_given(options_);
 }
 
 bool ScheduleFlags::any(const std::vector<std::string>& flags) const {

@@ -3,6 +3,7 @@
 #include <variant>
 
 #include <perch/fuse/match.h>
+#include <perch/layers/graph.h>
 #include <perch/layers/spec.h>
 
 namespace perch::fusion {
@@ -71,19 +72,11 @@ bool is_linear(const Layer& layer) {
 
 }  // namespace
 
-Matcher::Matcher(Model& model) : model_(model), readers_(model.nodes().size()) {
-  for (std::size_t i = 0; i < model.nodes().size(); ++i) {
-    for (const NodeId id : model.nodes()[i].inputs) {
-      if (id != Model::input) readers_[static_cast<std::size_t>(id)].push_back(i);
-    }
-  }
-}
+Matcher::Matcher(Model& model) : model_(model) {}
 
 std::optional<std::size_t> Matcher::reader(std::size_t node) const {
-  if (static_cast<NodeId>(node) == model_.output() || readers_[node].size() != 1) {
-    return std::nullopt;
-  }
-  return readers_[node].front();
+  const auto found = sole_reader(model_, static_cast<NodeId>(node));
+  return found ? std::optional(static_cast<std::size_t>(*found)) : std::nullopt;
 }
 
 Member Matcher::member(std::size_t node) const {

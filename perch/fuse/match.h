@@ -35,7 +35,6 @@ class Matcher {
   bool take_activation(std::size_t node, Block& block) const;
 
   Model& model_;
-  std::vector<std::vector<std::size_t>> readers_;
 };
 
 }  // namespace perch::fusion

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <perch/io/inspect.h>
+#include <perch/layers/graph.h>
 #include <perch/layers/state.h>
 #include <perch/quant/wrapper.h>
 
@@ -68,8 +69,6 @@ void collect_quantizers(Layer& layer, std::vector<QuantizerReport>& reports) {
     if (!scales.empty()) reports.push_back(bias_report(scales));
   } else if (auto* quantize = dynamic_cast<QuantizeLayer*>(&layer)) {
     reports.push_back(report_of(quantize->name(), quantize->quantizer()));
-  } else if (auto* model = dynamic_cast<Model*>(&layer)) {
-    for (const Model::Node& node : model->nodes()) collect_quantizers(*node.layer, reports);
   }
 }
 
@@ -93,7 +92,7 @@ ModelReport inspect(Model& model) {
     entry.name = layer.name();
     entry.kind = kind_of(layer);
     entry.output_shape.assign(shapes[i].begin(), shapes[i].end());
-    collect_quantizers(layer, entry.quantizers);
+    for_each_layer(layer, [&](Layer& each) { collect_quantizers(each, entry.quantizers); });
     index[entry.name] = i;
   }
   for (const StateEntry& entry : state_of(model)) {

@@ -19,6 +19,8 @@ struct KerasKind {
   Json constants = Json::object();
   /// Settings that older versions of Keras do not write.
   Json defaults = Json::object();
+  /// Settings of perch's that Keras does not know, with what they are in its files.
+  std::vector<std::pair<std::string, ConfigValue>> own = {};
 };
 
 Json initializer(const char* name) {
@@ -60,7 +62,9 @@ std::map<std::string, KerasKind> make_kinds() {
                      {"beta_regularizer", nullptr},
                      {"gamma_regularizer", nullptr},
                      {"beta_constraint", nullptr},
-                     {"gamma_constraint", nullptr}}})}},
+                     {"gamma_constraint", nullptr}}}),
+        Json::object(),
+        {{"statistics_frozen", false}}}},
       {"Concatenate", {{"axis"}}},
       {"Conv2D",
        {{"filters", "kernel_size", "strides", "padding", "dilation_rate", "groups", "activation",
@@ -162,11 +166,12 @@ Json keras_config(const LayerSpec& spec, const Shape& input) {
   Json config{{"name", spec.name}, {"trainable", spec.trainable}, {"dtype", "float32"}};
   if (spec.kind == "BatchNormalization") config["axis"] = Json::array({input.rank()});
   for (const auto& [key, value] : spec.config) {
-    if (key == "statistics_frozen") continue;  // perch's own
     config[key] = setting_to_keras(spec.kind, key, value_to_json(value));
   }
   const auto kind = kinds().find(spec.kind);
-  if (kind != kinds().end()) config.update(kind->second.constants);
+  if (kind == kinds().end()) return config;
+  for (const auto& [key, value] : kind->second.own) config.erase(key);
+  config.update(kind->second.constants);
   return config;
 }
 
@@ -179,7 +184,7 @@ LayerSpec spec_from_keras(const std::string& class_name, const Json& config,
     fail(ErrorCode::bad_data, "{}: unknown layer class {}; perch reads {}", where, class_name,
          choices(class_name, known));
   }
-  const auto& [settings, constants, defaults] = kind->second;
+  const auto& [settings, constants, defaults, own] = kind->second;
   LayerSpec spec;
   spec.kind = class_name;
   spec.name = required_text(config, "name", where);
@@ -196,7 +201,7 @@ LayerSpec spec_from_keras(const std::string& class_name, const Json& config,
     spec.config.emplace_back(
         key, value_from_json(setting_from_keras(class_name, key, value, here), here));
   }
-  if (class_name == "BatchNormalization") spec.config.emplace_back("statistics_frozen", false);
+  spec.config.insert(spec.config.end(), own.begin(), own.end());
   return spec;
 }
 

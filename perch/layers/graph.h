@@ -19,4 +19,16 @@ NodeId insert_behind(Model& model, NodeId node, std::unique_ptr<Layer> layer, co
 /// number. Throws Error(usage) for a node with more inputs.
 std::unique_ptr<Layer> remove_node(Model& model, NodeId node);
 
+/// use(layer) for a layer, or in its place for those of a model and of models in it, in their
+/// order.
+template <class Use>
+void for_each_layer(Layer& layer, const Use& use) {
+  auto* const model = dynamic_cast<Model*>(&layer);
+  if (model == nullptr) {
+    use(layer);
+    return;
+  }
+  for (const Model::Node& node : model->nodes()) for_each_layer(*node.layer, use);
+}
+
 }  // namespace perch

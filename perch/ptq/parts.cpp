@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include <perch/core/check.h>
+#include <perch/layers/graph.h>
 #include <perch/ptq/parts.h>
 
 namespace perch {
@@ -14,17 +15,14 @@ bool is_linear(const Layer& layer) {
   return !main_weight(layer.kind()).empty();
 }
 
-void refuse_folded(const char* verb, const Model& model) {
-  for (const Model::Node& node : model.nodes()) {
-    if (const auto* const inner = dynamic_cast<const Model*>(node.layer.get())) {
-      refuse_folded(verb, *inner);
-    }
-    const auto* const wrapper = dynamic_cast<const QuantizeWrapper*>(node.layer.get());
+void refuse_folded(const char* verb, Model& model) {
+  for_each_layer(model, [&](Layer& layer) {
+    auto* const wrapper = dynamic_cast<QuantizeWrapper*>(&layer);
     PERCH_CHECK(wrapper == nullptr || !wrapper->config().fold,
                 "{}: batch normalisation is folded into {}, whose quantized kernel is not its own "
                 "weight; quantize without folding, or train on instead",
                 verb, weighted_layer(wrapper->layer()).name());
-  }
+  });
 }
 
 std::vector<WrappedLinear> wrapped_linear_layers(Model& model) {

@@ -20,7 +20,7 @@ bool is_linear(const Layer& layer);
 
 /// Throws Error(usage), opening with `verb` and naming the layer, for a model with folded batch
 /// normalisation: what moves or measures single kernels or statistics does not fit it.
-void refuse_folded(const char* verb, const Model& model);
+void refuse_folded(const char* verb, Model& model);
 
 /// A wrapped linear layer and where it stands.
 struct WrappedLinear {

@@ -4,6 +4,7 @@
 
 #include <perch/core/check.h>
 #include <perch/layers/batch_norm.h>
+#include <perch/layers/graph.h>
 #include <perch/layers/spec.h>
 #include <perch/ptq/parts.h>
 #include <perch/ptq/pass.h>
@@ -67,13 +68,13 @@ class Forgetful {
 };
 
 void collect(Layer& layer, std::vector<std::unique_ptr<Forgetful>>& norms) {
-  if (auto* const model = dynamic_cast<Model*>(&layer)) {
-    for (const Model::Node& node : model->nodes()) collect(*node.layer, norms);
-  } else if (auto* const wrapper = dynamic_cast<QuantizeWrapper*>(&layer)) {
-    if (wrapper->trainable()) collect(wrapper->layer(), norms);
-  } else if (auto* const norm = dynamic_cast<BatchNorm*>(&layer); norm && norm->trainable()) {
-    norms.push_back(std::make_unique<Forgetful>(*norm));
-  }
+  for_each_layer(layer, [&](Layer& each) {
+    if (auto* const wrapper = dynamic_cast<QuantizeWrapper*>(&each)) {
+      if (wrapper->trainable()) collect(wrapper->layer(), norms);
+    } else if (auto* const norm = dynamic_cast<BatchNorm*>(&each); norm && norm->trainable()) {
+      norms.push_back(std::make_unique<Forgetful>(*norm));
+    }
+  });
 }
 
 }  // namespace

@@ -154,8 +154,7 @@ void fold_batch_norm(Model& model, NodeId node, FoldStatistics statistics) {
               place->name());
   std::unique_ptr<Layer> removed = remove_node(model, *norm);
   std::unique_ptr<BatchNorm> behind(&dynamic_cast<BatchNorm&>(*removed.release()));
-  std::unique_ptr<Layer>& linear = model.mutable_nodes()[static_cast<std::size_t>(node)].layer;
-  linear = std::make_unique<FoldedBatchNorm>(std::move(linear), std::move(behind), statistics);
+  place = std::make_unique<FoldedBatchNorm>(std::move(place), std::move(behind), statistics);
 }
 
 void unfold_batch_norms(Model& model) {

@@ -26,7 +26,7 @@ class LearnedQuantizer : public SpecQuantizer {
   virtual void start(const Tensor& rows) = 0;
   virtual Variable quantize_started(const Variable& x, const Context& context) = 0;
   /// Another width has steps of `factor` times the size. For a state that is a step.
-  virtual void stretch(float factor) { static_cast<void>(factor); }
+  virtual void stretch(float /*factor*/) {}
   /// The trained state, reported before the counters.
   virtual void visit_trained(Visitor& visitor) = 0;
   /// The step of each range as it is used now.

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include <perch/core/check.h>
+#include <perch/layers/graph.h>
 #include <perch/quant/schemes.h>
 
 namespace perch {
@@ -10,19 +11,13 @@ namespace {
 
 class Placement {
  public:
-  Placement(const Model& model, const NBitOptions& options)
-      : model_(model), options_(options), readers_(model.nodes().size()) {
-    for (std::size_t i = 0; i < model.nodes().size(); ++i) {
-      for (const NodeId id : model.nodes()[i].inputs) {
-        if (id != Model::input) readers_[static_cast<std::size_t>(id)].push_back(i);
-      }
-    }
-  }
+  Placement(const Model& model, const NBitOptions& options) : model_(model), options_(options) {}
 
   std::map<std::string, QuantizeConfig> configs() {
     static const std::set<std::string> merging{"Add", "Concatenate"};
     static const std::set<std::string> averaging{"AveragePooling2D", "GlobalAveragePooling2D"};
-    for (std::size_t node = 0; node < model_.nodes().size(); ++node) {
+    const auto count = static_cast<NodeId>(model_.nodes().size());
+    for (NodeId node = 0; node < count; ++node) {
       const std::string kind = layer(node).kind();
       if (!main_weight(kind).empty()) {
         place_linear(node);
@@ -36,36 +31,28 @@ class Placement {
   }
 
  private:
-  Layer& layer(std::size_t node) const { return *model_.nodes()[node].layer; }
+  Layer& layer(NodeId node) const { return *model_.nodes()[static_cast<std::size_t>(node)].layer; }
 
   QuantSpec activations() const {
     return {.bits = options_.activation_bits, .range = MovingAverage{}};
   }
 
-  /// The only reader of a node that is not the model's output.
-  std::optional<std::size_t> reader(std::size_t node) const {
-    if (static_cast<NodeId>(node) == model_.output() || readers_[node].size() != 1) {
-      return std::nullopt;
-    }
-    return readers_[node].front();
-  }
-
-  std::size_t behind_activation(std::size_t node) const {
+  NodeId behind_activation(NodeId node) const {
     static const std::set<std::string> functions{"ReLU", "LeakyReLU", "Activation"};
-    const auto next = reader(node);
+    const auto next = sole_reader(model_, node);
     return next && functions.contains(layer(*next).kind()) ? *next : node;
   }
 
-  void place_linear(std::size_t node) {
+  void place_linear(NodeId node) {
     QuantizeConfig& config = configs_[layer(node).name()];
     config.weights["kernel"] = {.bits = options_.weight_bits,
                                 .granularity = per_channel,
                                 .symmetric = true,
                                 .narrow_range = true,
                                 .range = LastValue{}};
-    std::size_t end = node;
+    NodeId end = node;
     if (activation_of(layer(node)) == "linear") {
-      const auto next = reader(node);
+      const auto next = sole_reader(model_, node);
       if (next && layer(*next).kind() == "BatchNormalization") end = *next;
       end = behind_activation(end);
     }
@@ -76,7 +63,7 @@ class Placement {
     }
   }
 
-  void place_output(std::size_t node) {
+  void place_output(NodeId node) {
     // A softmax's output is not computed with any more.
     Layer& at = layer(node);
     if (at.kind() == "Activation" && activation_of(at) == "softmax") return;
@@ -85,7 +72,6 @@ class Placement {
 
   const Model& model_;
   const NBitOptions options_;
-  std::vector<std::vector<std::size_t>> readers_;
   std::map<std::string, QuantizeConfig> configs_;
 };
 

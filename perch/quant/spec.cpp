@@ -186,9 +186,7 @@ bool searches(const RangePolicy& policy) {
 }
 
 bool has_even_levels(const RangePolicy& policy) {
-  return !std::holds_alternative<Binary>(policy) && !std::holds_alternative<Ternary>(policy) &&
-         !std::holds_alternative<PowerOfTwo>(policy) && !std::holds_alternative<DoReFa>(policy) &&
-         !std::holds_alternative<Custom>(policy);
+  return !is_one_of<DoReFa, Binary, Ternary, PowerOfTwo, Custom>(policy);
 }
 
 bool learns(const RangePolicy& policy) {

@@ -3,6 +3,7 @@
 
 #include <perch/core/check.h>
 #include <perch/core/suggest.h>
+#include <perch/layers/graph.h>
 #include <perch/layers/spec.h>
 #include <perch/quant/integer_bias.h>
 #include <perch/quant/wrapper.h>
@@ -48,9 +49,9 @@ QuantizeConfig resolved(Layer& layer, const QuantizeConfig& config) {
   if (const auto* const folded = dynamic_cast<const FoldedBatchNorm*>(&layer)) {
     result.fold = folded->statistics();
   }
+  const std::string main = main_weight(weighted_layer(layer).kind());
   for (const auto& [key, spec] : config.weights) {
     const bool stored = std::find(names.begin(), names.end(), key) != names.end();
-    const std::string main = main_weight(weighted_layer(layer).kind());
     const std::string name = stored || key != "kernel" ? key : main;
     PERCH_CHECK(std::find(names.begin(), names.end(), name) != names.end(),
                 "quantize {}: a {} has no weight \"{}\"; it has {}", label(layer), layer.kind(),
@@ -256,24 +257,6 @@ void QuantizeLayer::visit(Visitor& visitor) {
   visitor.counter("optimizer_step", optimizer_step_);
 }
 
-namespace {
-
-void collect(Layer& layer, ModelQuantizers& found) {
-  if (auto* const model = dynamic_cast<Model*>(&layer)) {
-    for (const Model::Node& node : model->nodes()) collect(*node.layer, found);
-  } else if (auto* const input = dynamic_cast<QuantizeLayer*>(&layer)) {
-    found.activations.push_back(&input->quantizer());
-  } else if (auto* const wrapper = dynamic_cast<QuantizeWrapper*>(&layer)) {
-    for (const std::string& prefix : wrapper->quantizer_order()) {
-      const bool weight = wrapper->config().weights.contains(prefix);
-      (weight ? found.weights : found.activations)
-          .push_back(wrapper->quantizers().at(prefix).get());
-    }
-  }
-}
-
-}  // namespace
-
 bool is_quantized(const Layer& layer) {
   return dynamic_cast<const QuantizeWrapper*>(&layer) != nullptr ||
          dynamic_cast<const QuantizeLayer*>(&layer) != nullptr;
@@ -281,7 +264,17 @@ bool is_quantized(const Layer& layer) {
 
 ModelQuantizers quantizers_of(Model& model) {
   ModelQuantizers found;
-  collect(model, found);
+  for_each_layer(model, [&](Layer& layer) {
+    if (auto* const input = dynamic_cast<QuantizeLayer*>(&layer)) {
+      found.activations.push_back(&input->quantizer());
+    } else if (auto* const wrapper = dynamic_cast<QuantizeWrapper*>(&layer)) {
+      for (const std::string& prefix : wrapper->quantizer_order()) {
+        const bool weight = wrapper->config().weights.contains(prefix);
+        (weight ? found.weights : found.activations)
+            .push_back(wrapper->quantizers().at(prefix).get());
+      }
+    }
+  });
   return found;
 }
 

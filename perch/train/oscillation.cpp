@@ -4,6 +4,7 @@
 #include <vector>
 
 #include <perch/core/check.h>
+#include <perch/layers/graph.h>
 #include <perch/layers/state.h>
 #include <perch/quant/element_grids.h>
 #include <perch/quant/wrapper.h>
@@ -100,11 +101,8 @@ class LevelHistory {
   std::vector<Element> elements_;
 };
 
-void collect(Layer& layer, std::vector<LevelHistory>& found) {
-  if (auto* const model = dynamic_cast<Model*>(&layer)) {
-    for (const Model::Node& node : model->nodes()) collect(*node.layer, found);
-    return;
-  }
+/// Of a layer's quantized weights.
+void add_histories(Layer& layer, std::vector<LevelHistory>& found) {
   auto* const wrapper = dynamic_cast<QuantizeWrapper*>(&layer);
   if (wrapper == nullptr || !wrapper->trainable() || !wrapper->layer().trainable()) return;
   for (const auto& [weight, spec] : wrapper->config().weights) {
@@ -140,7 +138,7 @@ class OscillationCallback final : public Callback {
 
   void on_train_begin(Trainer& trainer, const TrainPlan& plan) override {
     histories_.clear();
-    collect(trainer.model(), histories_);
+    for_each_layer(trainer.model(), [&](Layer& layer) { add_histories(layer, histories_); });
     PERCH_CHECK(!histories_.empty(),
                 "oscillation: the model has no quantized weight that is trained; quantize one");
     steps_ = plan.epochs * plan.batches;

@@ -1,9 +1,10 @@
 #include <algorithm>
-#include <functional>
 #include <memory>
+#include <utility>
 
 #include <perch/core/check.h>
 #include <perch/layers/batch_norm.h>
+#include <perch/layers/graph.h>
 #include <perch/quant/wrapper.h>
 #include <perch/train/quantization_schedule.h>
 #include <perch/train/trainer.h>
@@ -15,16 +16,16 @@ using Wrappers = std::vector<QuantizeWrapper*>;
 using Norms = std::vector<BatchNorm*>;
 
 void collect(Layer& layer, Wrappers& wrappers, Norms& norms) {
-  if (auto* const model = dynamic_cast<Model*>(&layer)) {
-    for (const Model::Node& node : model->nodes()) collect(*node.layer, wrappers, norms);
-  } else if (auto* const wrapper = dynamic_cast<QuantizeWrapper*>(&layer)) {
-    wrappers.push_back(wrapper);
-    collect(wrapper->layer(), wrappers, norms);
-  } else if (auto* const folded = dynamic_cast<FoldedBatchNorm*>(&layer)) {
-    norms.push_back(&folded->norm());
-  } else if (auto* const norm = dynamic_cast<BatchNorm*>(&layer)) {
-    norms.push_back(norm);
-  }
+  for_each_layer(layer, [&](Layer& each) {
+    if (auto* const wrapper = dynamic_cast<QuantizeWrapper*>(&each)) {
+      wrappers.push_back(wrapper);
+      collect(wrapper->layer(), wrappers, norms);
+    } else if (auto* const folded = dynamic_cast<FoldedBatchNorm*>(&each)) {
+      norms.push_back(&folded->norm());
+    } else if (auto* const norm = dynamic_cast<BatchNorm*>(&each)) {
+      norms.push_back(norm);
+    }
+  });
 }
 
 class ScheduleCallback final : public Callback {

@@ -122,12 +122,7 @@ std::vector<Tensor> gradients(const Saved& saved, const Tensor& dy) {
                     range.size(), width);
     });
   } else if (saved.to_x) {
-    dx = reuse_or_allocate(dy);
-    parallel_for(layout.chunks().number(), [&](std::int64_t i) {
-      const ChunkRange range = layout.chunks()[i];
-      norm.scale(dx.data() + range.begin, dy.data() + range.begin, saved.scale.data(), range.size(),
-                 width);
-    });
+    dx = scale_columns(layout, dy, saved.scale, reuse_or_allocate(dy));
   }
   return {std::move(dx), std::move(dgamma), std::move(dbeta)};
 }

@@ -51,4 +51,8 @@ class ChannelLayout {
   Chunks chunks_{0, 1};
 };
 
+/// x times one factor per column, into `to`, which may be x.
+Tensor scale_columns(const ChannelLayout& layout, const Tensor& x, const Tensor& factors,
+                     Tensor to);
+
 }  // namespace perch

@@ -1,14 +1,12 @@
 #include <utility>
 
 #include <perch/core/check.h>
-#include <perch/core/kernels/table.h>
 #include <perch/core/ops/channel_layout.h>
 #include <perch/core/ops/channel_statistics.h>
 #include <perch/core/ops/code_moments.h>
 #include <perch/core/ops/moments.h>
 #include <perch/core/parallel.h>
 #include <perch/core/reduce.h>
-#include <perch/core/storage.h>
 
 namespace perch {
 namespace {
@@ -19,19 +17,27 @@ Tensor rounded(const double* values, std::int64_t count) {
   return result;
 }
 
+// value(i, c) for element i, of channel c, of [..., channels].
+template <class Value>
+Tensor by_channel(const Shape& shape, const ChannelLayout& layout, const Value& value) {
+  Tensor result(shape);
+  parallel_for(layout.chunks().number(), [&](std::int64_t chunk) {
+    const ChunkRange range = layout.chunks()[chunk];
+    for (std::int64_t i = range.begin; i < range.end; ++i) {
+      result.data()[i] = value(i, i % layout.channels());
+    }
+  });
+  return result;
+}
+
 // dmean / n in every row.
 Variable mean_of(const Variable& x, const Moments& moments, const ChannelLayout& layout) {
   const std::int64_t channels = moments.channels();
   const auto gradient = [shape = x.shape(), channels, layout](Tensor dy) -> std::vector<Tensor> {
     const auto n = static_cast<float>(shape.size() / channels);
-    Tensor dx(shape);
-    parallel_for(layout.chunks().number(), [&](std::int64_t chunk) {
-      const ChunkRange range = layout.chunks()[chunk];
-      for (std::int64_t i = range.begin; i < range.end; ++i) {
-        dx.data()[i] = dy.data()[i % channels] / n;
-      }
-    });
-    return {std::move(dx)};
+    return {by_channel(shape, layout, [&](std::int64_t, std::int64_t c) {
+      return std::as_const(dy).data()[c] / n;
+    })};
   };
   return Variable::from_op("channel_mean", rounded(moments.mean(), channels), {x}, gradient);
 }
@@ -50,26 +56,11 @@ Variable inverse_deviation_of(const Variable& x, const Moments& moments,
       const double r = norm.inverse_deviation.get()[c];
       factor.data()[c] = static_cast<float>(-r * r * r / n * static_cast<double>(dy.data()[c]));
     }
-    Tensor dx(value.shape());
-    parallel_for(layout.chunks().number(), [&](std::int64_t chunk) {
-      const ChunkRange range = layout.chunks()[chunk];
-      for (std::int64_t i = range.begin; i < range.end; ++i) {
-        const std::int64_t c = i % channels;
-        dx.data()[i] = factor.data()[c] * (value.data()[i] - mean.data()[c]);
-      }
-    });
-    return {std::move(dx)};
+    return {by_channel(value.shape(), layout, [&](std::int64_t i, std::int64_t c) {
+      return std::as_const(factor).data()[c] * (value.data()[i] - mean.data()[c]);
+    })};
   };
   return Variable::from_op("channel_inverse_deviation", std::move(inverse), {x}, gradient);
-}
-
-Tensor scaled(const Tensor& x, const Tensor& wide, const ChannelLayout& layout, Tensor to) {
-  parallel_for(layout.chunks().number(), [&](std::int64_t i) {
-    const ChunkRange range = layout.chunks()[i];
-    kernels::active().norm.scale(to.data() + range.begin, x.data() + range.begin, wide.data(),
-                                 range.size(), layout.width());
-  });
-  return to;
 }
 
 }  // namespace
@@ -80,10 +71,10 @@ Variable scale_channels(const Variable& x, const Tensor& factor) {
               x.shape().to_string());
   const ChannelLayout layout(x.value().size(), factor.size());
   const Tensor wide = layout.widen(std::as_const(factor).data());
-  Tensor y = scaled(x.value(), wide, layout, Tensor(x.shape()));
+  Tensor y = scale_columns(layout, x.value(), wide, Tensor(x.shape()));
   return Variable::from_op("scale_channels", std::move(y), {x},
                            [wide, layout](Tensor dy) -> std::vector<Tensor> {
-                             return {scaled(dy, wide, layout, reuse_or_allocate(dy))};
+                             return {scale_columns(layout, dy, wide, reuse_or_allocate(dy))};
                            });
 }
 

@@ -64,7 +64,9 @@ void add_integer_biases(const Model& model, std::vector<Decision>& decisions) {
   for (const Model::Node& node : model.nodes()) {
     const auto own = std::ranges::find(decisions, node.layer->name(), &Decision::layer);
     if (own == decisions.end() || !own->config || own->config->weights.empty()) continue;
-    own->config->integer_bias = own->config->fold || find_weight(*node.layer, "bias") != nullptr;
+    if (own->config->fold || find_weight(*node.layer, "bias") != nullptr) {
+      own->config->integer_bias = true;
+    }
   }
 }
 

@@ -177,4 +177,10 @@ TEST_CASE("what has no such bias is refused before anything changes") {
                         apply_in_place(model, {{"conv2d", with_bias()}}, {});
                       }),
              Contains("has no bias"));
+  // Asked for by the layer's own rule, it is refused whatever holds for all layers.
+  const QuantRules rules{
+      .rules = {{.filter = {.kinds = {"Conv2D"}}, .config = with_bias(), .origin = "rule"}},
+      .integer_biases = true};
+  CHECK_THAT(error_of(ErrorCode::usage, [&] { apply_rules(model, rules); }),
+             Contains("has no bias"));
 }

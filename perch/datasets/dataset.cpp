@@ -3,6 +3,7 @@
 
 #include <perch/core/check.h>
 #include <perch/datasets/dataset.h>
+#include <perch/datasets/sha256.h>
 
 namespace perch {
 
@@ -130,6 +131,21 @@ Dataset from_memory(std::shared_ptr<const std::uint8_t[]> images, std::vector<st
 Dataset from_memory(std::shared_ptr<const float[]> images, std::vector<std::int32_t> labels,
                     const Shape& image_shape, std::int64_t classes) {
   return from_array(std::move(images), std::move(labels), image_shape, classes);
+}
+
+std::string checksum(const Dataset& data) {
+  datasets::Sha256 digest;
+  const std::string shape = data.image_shape().to_string();
+  digest.add(shape.data(), shape.size());
+  const Dataset raw = data.with_input_scale(InputScale::raw);
+  std::vector<float> pixels(static_cast<std::size_t>(data.image_shape().size()));
+  for (std::int64_t i = 0; i < data.size(); ++i) {
+    raw.read(i, pixels.data());
+    const std::int32_t label = data.label(i);
+    digest.add(pixels.data(), pixels.size() * sizeof(float));
+    digest.add(&label, sizeof label);
+  }
+  return digest.digits();
 }
 
 }  // namespace perch

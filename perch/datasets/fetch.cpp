@@ -1,16 +1,14 @@
 #include <algorithm>
-#include <array>
 #include <memory>
 #include <thread>
 #include <utility>
-
-#include <openssl/evp.h>
 
 #include <perch/core/check.h>
 #include <perch/datasets/cifar10.h>
 #include <perch/datasets/download.h>
 #include <perch/datasets/fetch.h>
 #include <perch/datasets/file.h>
+#include <perch/datasets/sha256.h>
 #include <perch/datasets/unpack.h>
 
 namespace perch::datasets {
@@ -20,24 +18,16 @@ namespace {
 constexpr const char* archive_name = "cifar-10-binary.tar.gz";
 
 std::string sha256(const File& file) {
-  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> digest(EVP_MD_CTX_new(),
-                                                                       EVP_MD_CTX_free);
-  bool good = digest && EVP_DigestInit_ex(digest.get(), EVP_sha256(), nullptr) == 1;
+  Sha256 digest;
   std::vector<char> buffer(std::size_t{1} << 20);
   const std::int64_t size = file.size();
-  for (std::int64_t at = 0; at < size && good;) {
+  for (std::int64_t at = 0; at < size;) {
     const std::int64_t count = std::min(size - at, static_cast<std::int64_t>(buffer.size()));
     file.read_at(at, buffer.data(), count);
-    good = EVP_DigestUpdate(digest.get(), buffer.data(), static_cast<std::size_t>(count)) == 1;
+    digest.add(buffer.data(), static_cast<std::size_t>(count));
     at += count;
   }
-  std::array<unsigned char, EVP_MAX_MD_SIZE> bytes{};
-  unsigned length = 0;
-  good = good && EVP_DigestFinal_ex(digest.get(), bytes.data(), &length) == 1;
-  if (!good) fail(ErrorCode::failure, "OpenSSL cannot compute SHA-256");
-  std::string text;
-  for (unsigned i = 0; i < length; ++i) text += fmt::format("{:02x}", bytes[i]);
-  return text;
+  return digest.digits();
 }
 
 /// Where things go, all of them in one folder so that renaming is atomic.

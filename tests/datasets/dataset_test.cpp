@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include <perch/datasets/dataset.h>
+#include <perch/datasets/sha256.h>
 #include <perch/datasets/synthetic.h>
 
 #include "tests/support/errors.h"
@@ -68,4 +69,20 @@ TEST_CASE("synthetic images of one class resemble each other more than those of 
     CHECK(distance(i, i + 10) < distance(i, i + 11));
     CHECK(distance(i, i + 10) > 0.0);
   }
+}
+
+TEST_CASE("a checksum is that of the images, whatever they came from") {
+  // FIPS 180-2, appendix B.1.
+  CHECK(datasets::sha256_of("abc") ==
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  const Shape shape{2, 1, 1};
+  const Dataset bytes = from_memory(std::vector<std::uint8_t>{1, 2, 3, 255}, {0, 1}, shape);
+  const Dataset floats = from_memory(std::vector<float>{1, 2, 3, 255}, {0, 1}, shape);
+  CHECK(checksum(bytes) == checksum(floats));
+  CHECK(checksum(bytes.with_input_scale(InputScale::raw)) == checksum(bytes));
+  CHECK(checksum(bytes) != checksum(bytes.subset(0, 1)));
+  CHECK(checksum(bytes) !=
+        checksum(from_memory(std::vector<std::uint8_t>{1, 2, 3, 255}, {0, 2}, shape)));
+  CHECK(checksum(bytes) !=
+        checksum(from_memory(std::vector<std::uint8_t>{1, 2, 3, 254}, {0, 1}, shape)));
 }

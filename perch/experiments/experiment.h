@@ -1,0 +1,53 @@
+// An experiment: a network trained under every combination of some settings. Settings have the
+// names of the command line's options with underscores, and values as text.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace perch::experiments {
+
+struct Setting {
+  std::string name, value;
+  bool operator==(const Setting&) const = default;
+};
+using Settings = std::vector<Setting>;
+
+/// Null when there is none of that name.
+const std::string* find(const Settings& settings, const std::string& name);
+/// "quantizer all_values, granularity per_channel"
+std::string to_string(const Settings& settings);
+
+struct Axis {
+  std::string name;
+  std::vector<std::string> values;  ///< all different
+};
+
+struct Experiment {
+  std::string model;
+  std::vector<std::int64_t> seeds = {0, 1, 2, 3};
+  std::int64_t float_epochs = 0;  ///< of the float start that cells of a seed share; 0: none
+  std::vector<Axis> grid;
+  Settings train;        ///< of every cell
+  Settings start;        ///< of the float start
+  std::string question;  ///< the axis asked about; empty: granularity, else the first that varies
+};
+
+/// The axis that the experiment asks about: one with at least two values. Empty where none has.
+/// Throws Error(usage) when `question` is no such axis.
+std::string question_of(const Experiment& experiment);
+
+struct Cell {
+  Settings settings;  ///< one per axis, in their order
+  std::int64_t seed;
+};
+
+/// Every combination for every seed, the last axis fastest and the seeds outermost, so that an
+/// unfinished grid has whole seeds.
+std::vector<Cell> cells_of(const Experiment& experiment);
+
+/// "qat-all_values-per_channel-s1": the values of the axes that vary.
+std::string label_of(const Experiment& experiment, const Cell& cell);
+
+}  // namespace perch::experiments

@@ -1,0 +1,67 @@
+// What came of an experiment's cells, as they are kept in its folder.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <perch/experiments/experiment.h>
+
+namespace perch::experiments {
+
+struct EpochRecord {
+  double loss, accuracy;
+  std::optional<double> val_loss, val_accuracy, oscillating;
+};
+
+/// One range of a quantized kernel, and its layer.
+struct LayerRecord {
+  std::string name, kind;
+  std::optional<double> weight_sqnr_db, activation_sqnr_db, clipped;
+  struct Range {
+    double min, max, scale;
+  };
+  std::vector<Range> ranges;  ///< of its kernel: one, or one per channel
+};
+
+struct CellResult {
+  std::string id;
+  Cell cell;
+  std::string command;                   ///< that can be run again, from the experiment's folder
+  std::string failure;                   ///< why there is no accuracy; empty: there is one
+  double accuracy = 0.0;                 ///< of the test images, after the last epoch
+  std::optional<double> start_accuracy;  ///< of the float model that it began with
+  std::vector<EpochRecord> epochs;
+  std::vector<LayerRecord> layers;
+  std::string model;  ///< file, within the folder
+  std::int64_t model_bytes = 0;
+  // These differ from run to run.
+  double seconds = 0.0, images_per_second = 0.0, peak_rss_mb = 0.0;
+
+  bool failed() const { return !failure.empty(); }
+  /// Of each test image, whether it was told right.
+  std::vector<bool> right;
+};
+
+/// What everything was made with.
+struct Provenance {
+  std::string version, cpu, instruction_set, compiler, command, data;
+  std::string data_checksum;
+  std::int64_t train_images = 0, test_images = 0;
+  int threads = 0, side_by_side = 1;
+};
+
+struct Results {
+  Experiment experiment;
+  Provenance provenance;
+  std::vector<CellResult> cells;  ///< in cells_of()'s order; those that have not run are left out
+  std::int64_t all_cells = 0;
+};
+
+/// "index,label,predicted" and a line for each image, as `perch evaluate --predictions` writes it.
+/// Throws Error(missing_input), Error(bad_data).
+std::vector<bool> read_predictions(const std::filesystem::path& file);
+
+}  // namespace perch::experiments

@@ -1,0 +1,31 @@
+// Experiments and their results as JSON. For sources of this room and of the command line.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include <perch/experiments/findings.h>
+
+namespace perch::experiments {
+
+using Json = nlohmann::ordered_json;
+
+Json to_json(const Experiment& experiment);
+Json to_json(const CellResult& cell);
+Json to_json(const Provenance& provenance);
+Json to_json(const Findings& findings);
+/// results.json: the experiment, what it was made with, cells, groups, contrasts, the answer. Keys
+/// "times" and "provenance" hold all that differs from run to run.
+Json to_json(const Results& results, const Findings& findings);
+
+/// Throw Error(bad_data), naming `file`, for what is not there or of another type.
+Experiment experiment_from_json(const Json& json, const std::string& file);
+CellResult cell_from_json(const Json& json, const std::string& file);
+Provenance provenance_from_json(const Json& json, const std::string& file);
+
+/// Throws Error(missing_input), and Error(bad_data) when the file holds no JSON.
+Json read_json(const std::filesystem::path& file);
+
+}  // namespace perch::experiments

@@ -13,12 +13,16 @@ class App;
 struct Command {
   CLI::App* app;
   std::function<void(Output&)> run;
+  /// Of commands that others run: refuses what the flags say wrong, before anything is read.
+  std::function<void()> check = {};
 };
 
 Command add_train(CLI::App& parent);
 Command add_evaluate(CLI::App& parent);
 Command add_analyze(CLI::App& parent);
+Command add_compare(CLI::App& parent);
 Command add_quantize(CLI::App& parent);
+Command add_report(CLI::App& parent);
 Command add_inspect(CLI::App& parent);
 Command add_predict(CLI::App& parent);
 Command add_doctor(CLI::App& parent);

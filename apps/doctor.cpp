@@ -1,7 +1,6 @@
 // perch doctor: what perch runs on here.
 #include <algorithm>
 #include <chrono>
-#include <fstream>
 
 #include <CLI/CLI.hpp>
 #include <H5public.h>
@@ -20,29 +19,11 @@
 
 #include "commands.h"
 #include "flags.h"
+#include "machine.h"
 
 using namespace perch;
 
 namespace {
-
-std::string cpu_name() {
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);) {
-    const auto colon = line.find(": ");
-    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
-  }
-  return "unknown";
-}
-
-std::string compiler() {
-#if defined(__clang__)
-  return "Clang " __clang_version__;
-#elif defined(__GNUC__)
-  return "GCC " __VERSION__;
-#else
-  return "unknown";
-#endif
-}
 
 /// Of one thread, the best of a few products of square matrices.
 double sgemm_gflops() {

@@ -1,24 +1,51 @@
 // perch evaluate: loss and accuracy of a saved model.
+#include <algorithm>
 #include <memory>
+#include <span>
+#include <string>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <perch/io/atomic_file.h>
 #include <perch/train/trainer.h>
 
 #include "commands.h"
 #include "model_file.h"
+#include "model_name.h"
 #include "model_run.h"
 
 using namespace perch;
 
 namespace {
 
-void evaluate(const ModelRunFlags& flags, Output& output) {
-  const auto [model, data] = open_run(flags);
+struct EvaluateFlags {
+  ModelRunFlags run;
+  std::string predictions;
+};
+
+/// A line for each image.
+std::string predictions_csv(const Tensor& outputs, const Dataset& data) {
+  std::string text = "index,label,predicted\n";
+  const auto classes = static_cast<std::size_t>(outputs.shape()[1]);
+  for (std::int64_t i = 0; i < data.size(); ++i) {
+    const auto row = outputs.values().subspan(static_cast<std::size_t>(i) * classes, classes);
+    text +=
+        fmt::format("{},{},{}\n", i, data.label(i), std::ranges::max_element(row) - row.begin());
+  }
+  return text;
+}
+
+void evaluate(const EvaluateFlags& flags, Output& output) {
+  if (!flags.predictions.empty()) check_writable(flags.predictions);
+  const auto [model, data] = open_run(flags.run);
   Trainer trainer(*model, Adam(), loss_for(*model));
-  flags.compute.apply(trainer);
-  const Evaluation result = trainer.evaluate(data, flags.batch_size);
+  flags.run.compute.apply(trainer);
+  const Evaluation result = trainer.evaluate(data, flags.run.batch_size);
+  if (!flags.predictions.empty()) {
+    const std::string text = predictions_csv(trainer.predict(data, flags.run.batch_size), data);
+    io::write_atomically(flags.predictions, std::as_bytes(std::span(text)));
+  }
   output.event({{"event", "result"},
                 {"loss", result.loss},
                 {"accuracy", result.accuracy},
@@ -32,11 +59,14 @@ void evaluate(const ModelRunFlags& flags, Output& output) {
 }  // namespace
 
 Command add_evaluate(CLI::App& parent) {
-  auto flags = std::make_shared<ModelRunFlags>();
+  auto flags = std::make_shared<EvaluateFlags>();
   CLI::App* app = parent.add_subcommand("evaluate", "Loss and accuracy of a saved model");
   app->footer(
       "Example:\n  perch evaluate models/temp_net_8wbits_8abits_asym_full_perch_AV.h5 --data "
       "datasets/cifar10_mini");
-  flags->add_to(*app);
+  flags->run.add_to(*app);
+  app->add_option("--predictions", flags->predictions,
+                  "Write the class that each image was given: index, label, predicted")
+      ->type_name("FILE.csv");
   return {app, [flags](Output& output) { evaluate(*flags, output); }};
 }

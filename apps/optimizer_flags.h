@@ -16,14 +16,14 @@ class App;
 class OptimizerFlags {
  public:
   void add_to(CLI::App& app);
+  /// Throws Error(usage) for an unknown name, a number out of range and what has no effect.
+  void check() const;
   /// Throws Error(usage) for a value out of range and for a flag that the optimizer has no use for.
   std::unique_ptr<perch::Optimizer> make() const;
   perch::Schedule schedule() const;
   float clip_norm() const { return clip_norm_.value_or(0.0f); }
 
  private:
-  void check() const;
-
   std::string optimizer_ = "adam", schedule_ = "constant";
   float learning_rate_ = 0.001f;
   std::int64_t warmup_ = 0;

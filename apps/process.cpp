@@ -28,3 +28,18 @@ std::optional<double> seconds_since_start() {
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9 -
          static_cast<double>(ticks) / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
+
+std::string command_line() {
+  std::ifstream file("/proc/self/cmdline", std::ios::binary);
+  std::string text, word;
+  for (bool first = true; std::getline(file, word, '\0'); first = false) {
+    const bool plain =
+        !word.empty() && word.find_first_of(" \t\n\"'\\$`*?;&|<>()#~!{}[]") == std::string::npos;
+    if (first) {
+      text = "perch";
+    } else {
+      text.append(plain ? " " : " '").append(word).append(plain ? "" : "'");
+    }
+  }
+  return text;
+}

@@ -182,5 +182,5 @@ Command add_quantize(CLI::App& parent) {
   flags->compute.add_to(*app);
   app->add_flag("--quiet", flags->quiet, "No line for each layer");
   flags->quantize.add_to(*app, QuantizeFlags::Use::train);
-  return {app, [flags](Output& output) { quantize(*flags, output); }};
+  return {app, [flags](Output& output) { quantize(*flags, output); }, [flags] { check(*flags); }};
 }

@@ -133,13 +133,10 @@ fs::path trace_of(const fs::path& model) {
   return fs::path(model).replace_extension(".trace.json");
 }
 
-void train(const TrainFlags& flags, Output& output) {
-  const auto start = std::chrono::steady_clock::now();
+void check(const TrainFlags& flags) {
   check_choice("model", flags.model, model_names());
-  // Not the one that is trained: a wrong --width shows here, before the data is read.
-  const std::string network = make_model(flags.model, {.width = flags.width})->name();
   flags.quantize.check();
-  auto optimizer = flags.optimizer.make();
+  flags.optimizer.check();
   PERCH_CHECK(flags.epochs >= 0, "--epochs is {}, must not be negative", flags.epochs);
   PERCH_CHECK(flags.batch_size >= 1, "--batch-size is {}, must be at least 1", flags.batch_size);
   PERCH_CHECK(flags.validation_split >= 0.0 && flags.validation_split < 1.0,
@@ -151,6 +148,14 @@ void train(const TrainFlags& flags, Output& output) {
   PERCH_CHECK(flags.reestimate.value_or(1) >= 1,
               "--reestimate-batch-norm is {}, must be at least 1", flags.reestimate.value_or(0));
   PERCH_CHECK(flags.seed >= 0, "--seed is {}, must not be negative", flags.seed);
+  make_model(flags.model, {.width = flags.width});  // a wrong --width
+}
+
+void train(const TrainFlags& flags, Output& output) {
+  const auto start = std::chrono::steady_clock::now();
+  check(flags);
+  auto optimizer = flags.optimizer.make();
+  const std::string network = make_model(flags.model, {.width = flags.width})->name();
   const InputScale scale = flags.scale.value(InputScale::unit);
   const std::string stem = flags.name.empty() ? network : flags.name;
   const fs::path file = fs::path(flags.save) / (model_name(stem, flags.quantize) + ".h5");
@@ -250,5 +255,5 @@ Command add_train(CLI::App& parent) {
   app->add_flag("--quiet", flags->quiet, "No progress bar");
   flags->optimizer.add_to(*app);
   flags->quantize.add_to(*app, QuantizeFlags::Use::train);
-  return {app, [flags](Output& output) { train(*flags, output); }};
+  return {app, [flags](Output& output) { train(*flags, output); }, [flags] { check(*flags); }};
 }

@@ -1,0 +1,186 @@
+#include "compare_flags.h"
+
+#include <algorithm>
+#include <array>
+#include <sstream>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <perch/core/check.h>
+#include <perch/experiments/experiment_file.h>
+#include <perch/models/models.h>
+
+#include "commands.h"
+#include "flags.h"
+
+using namespace perch;
+using namespace perch::experiments;
+
+namespace {
+
+std::vector<Option> options_of(const CLI::App& app) {
+  std::vector<Option> options;
+  for (const CLI::Option* const option : app.get_options()) {
+    if (option->get_lnames().empty()) continue;
+    std::string name = option->get_lnames().front();
+    std::ranges::replace(name, '-', '_');
+    const bool quantization =
+        option->get_group() == "Quantization" || name == "calibrate";  // of ranges
+    options.push_back({name, option->get_expected_max() == 0,
+                       option->get_expected_max() > 1 && option->get_delimiter() == '\0',
+                       quantization});
+  }
+  return options;
+}
+
+std::vector<std::string> parts_of(const std::string& text) {
+  std::vector<std::string> parts;
+  std::istringstream words(text);
+  for (std::string word; std::getline(words, word, ',');) parts.push_back(word);
+  return parts;
+}
+
+/// "KEY=VALUE"
+Setting assignment(const char* flag, const std::string& text) {
+  const std::size_t equals = text.find('=');
+  PERCH_CHECK(equals != std::string::npos && equals > 0 && equals + 1 < text.size(),
+              "{} {}: write KEY=VALUE", flag, text);
+  return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+void put(Settings& settings, const Setting& setting) {
+  const auto found = std::ranges::find(settings, setting.name, &Setting::name);
+  if (found == settings.end()) {
+    settings.push_back(setting);
+  } else {
+    found->value = setting.value;
+  }
+}
+
+void put(std::vector<Axis>& grid, const std::string& name, const std::string& values) {
+  const auto found = std::ranges::find(grid, name, &Axis::name);
+  if (found == grid.end()) {
+    grid.push_back({name, parts_of(values)});
+  } else {
+    found->values = parts_of(values);
+  }
+}
+
+}  // namespace
+
+Vocabulary vocabulary_of_commands() {
+  CLI::App app;
+  return {options_of(*add_train(app).app), options_of(*add_quantize(app).app)};
+}
+
+bool CompareFlags::is_file() const {
+  return what_.ends_with(".toml");
+}
+
+void CompareFlags::add_to(CLI::App& app) {
+  app.add_option("WHAT", what_, "An experiment's file, or a network")
+      ->type_name(fmt::format("FILE.toml|{}", fmt::join(model_names(), "|")))
+      ->required();
+  app.add_option("--out", out, "Folder of the experiment: made, or gone on with")
+      ->type_name("DIR")
+      ->required();
+  app.add_option("--data", data_,
+                 "Folder with data_batch_*.bin and test_batch.bin; else PERCH_DATA_DIR or the "
+                 "user's cache folder")
+      ->type_name("DIR");
+  const std::string group = "Grid (values with commas between them; every combination is a cell)";
+  const std::array<std::tuple<const char*, std::string*, const char*>, 7> axes = {
+      {{"--methods", &methods_, "qat, ptq"},
+       {"--quantizers", &quantizers_, "How weights are quantized: train's --quantizer"},
+       {"--granularity", &granularities_, "per_tensor, per_channel"},
+       {"--symmetry", &symmetries_, "symmetric, asymmetric"},
+       {"--range", &ranges_, "full, narrow"},
+       {"--weight-bits", &weight_bits_, "1 to 16"},
+       {"--activation-bits", &activation_bits_, "1 to 16"}}};
+  for (const auto& [name, value, text] : axes) {
+    app.add_option(name, *value, text)->type_name("A,B,...")->group(group);
+  }
+  app.add_option("--grid", grid_, "Any other option of train, such as optimizer=adam,sgd")
+      ->type_name("KEY=A,B,...")
+      ->group(group)
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_option("--seeds", seeds_, "How many seeds each setting has; default: 4")
+      ->type_name("N")
+      ->group(group);
+  app.add_option("--first-seed", first_seed_, "The first of them; default: 0")
+      ->type_name("N")
+      ->group(group);
+  app.add_option("--question", question_,
+                 "The axis whose values are compared; default: granularity, else the first")
+      ->type_name("AXIS");
+  app.add_option("--epochs", epochs_, "Of every cell that trains; default: 1")->type_name("N");
+  app.add_option("--float-epochs", float_epochs_,
+                 "Of the float model that a seed's cells begin with; default: fresh weights")
+      ->type_name("N");
+  app.add_option("--set", set_, "Any other option of train for all cells; float.KEY for the start")
+      ->type_name("KEY=VALUE")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_option("--jobs", jobs,
+                 "Cells at once, with the threads shared out; auto: what is faster here")
+      ->type_name("N|auto")
+      ->capture_default_str();
+  app.add_flag("--dry-run", dry_run, "Show the cells, time and memory, and do nothing");
+  app.add_flag("--yes", yes, "Run more than 10,000 cells");
+  app.add_flag("--quiet", quiet, "No progress");
+}
+
+std::string CompareFlags::data(const Vocabulary& vocabulary) const {
+  if (!data_.empty() || !is_file()) return data_;
+  return read_experiment(what_, vocabulary).data;
+}
+
+Experiment CompareFlags::experiment(const Vocabulary& vocabulary) const {
+  Experiment result;
+  if (is_file()) {
+    result = read_experiment(what_, vocabulary).experiment;
+    if (result.model.empty()) {
+      fail(ErrorCode::bad_data, "{}: there is no model; write model = \"temp_net\"", what_);
+    }
+  } else {
+    result.model = what_;
+  }
+  check_choice("model", result.model, model_names());
+  const std::array<std::pair<const char*, const std::string*>, 7> axes = {
+      {{"method", &methods_},
+       {"quantizer", &quantizers_},
+       {"granularity", &granularities_},
+       {"symmetry", &symmetries_},
+       {"range", &ranges_},
+       {"weight_bits", &weight_bits_},
+       {"activation_bits", &activation_bits_}}};
+  for (const auto& [name, values] : axes) {
+    if (!values->empty()) put(result.grid, name, *values);
+  }
+  for (const std::string& text : grid_) {
+    const auto [name, values] = assignment("--grid", text);
+    put(result.grid, name, values);
+  }
+  for (const std::string& text : set_) {
+    const Setting setting = assignment("--set", text);
+    const bool of_start = setting.name.starts_with("float.");
+    put(of_start ? result.start : result.train,
+        {of_start ? setting.name.substr(6) : setting.name, setting.value});
+  }
+  if (epochs_) put(result.train, {"epochs", std::to_string(*epochs_)});
+  if (float_epochs_) result.float_epochs = *float_epochs_;
+  if (!question_.empty()) result.question = question_;
+  if (seeds_ || first_seed_) {
+    PERCH_CHECK(seeds_.value_or(1) >= 1, "--seeds is {}, must be at least 1", seeds_.value_or(0));
+    PERCH_CHECK(first_seed_.value_or(0) >= 0, "--first-seed is {}, must not be negative",
+                first_seed_.value_or(0));
+    const std::int64_t count = seeds_.value_or(static_cast<std::int64_t>(result.seeds.size()));
+    result.seeds.clear();
+    for (std::int64_t i = 0; i < count; ++i) result.seeds.push_back(first_seed_.value_or(0) + i);
+  }
+  check(result, vocabulary);
+  return result;
+}

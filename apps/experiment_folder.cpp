@@ -1,0 +1,134 @@
+#include "experiment_folder.h"
+
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <span>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <perch/core/check.h>
+#include <perch/experiments/csv.h>
+#include <perch/experiments/report.h>
+#include <perch/experiments/results_json.h>
+#include <perch/io/atomic_file.h>
+
+using namespace perch;
+using namespace perch::experiments;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* description = "experiment.json";
+
+fs::path cell_folder(const fs::path& folder, const std::string& id) {
+  return folder / "cells" / id;
+}
+
+}  // namespace
+
+FolderLock::FolderLock(const fs::path& folder) {
+  const fs::path file = folder / ".lock";
+  descriptor_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) {
+    fail(ErrorCode::cannot_create, "cannot write to {}: {}; choose another folder with --out",
+         folder.string(), std::strerror(errno));
+  }
+  if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+    char holder[32] = {};
+    const ssize_t count = ::pread(descriptor_, holder, sizeof holder - 1, 0);
+    ::close(descriptor_);
+    fail(ErrorCode::cannot_create,
+         "{} is in use by process {}; wait for it, or choose another folder with --out",
+         folder.string(), count > 0 ? holder : "unknown");
+  }
+  const std::string own = std::to_string(::getpid());
+  const bool noted =
+      ::ftruncate(descriptor_, 0) == 0 &&
+      ::pwrite(descriptor_, own.data(), own.size(), 0) == static_cast<ssize_t>(own.size());
+  if (!noted) {
+    const int reason = errno;
+    ::close(descriptor_);
+    fail(ErrorCode::io, "cannot write to {}: {}", file.string(), std::strerror(reason));
+  }
+}
+
+FolderLock::~FolderLock() {
+  ::close(descriptor_);
+}
+
+void check_experiment_folder(const fs::path& folder, const Experiment& experiment,
+                             const Provenance& provenance) {
+  std::error_code ignored;
+  if (!fs::exists(folder, ignored)) return;
+  if (!fs::is_directory(folder, ignored)) {
+    fail(ErrorCode::cannot_create, "{} is no folder; choose another with --out", folder.string());
+  }
+  const fs::path file = folder / description;
+  if (!fs::exists(file, ignored)) {
+    for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+      if (entry.path().filename() == ".lock") continue;
+      fail(ErrorCode::cannot_create,
+           "{} holds {}, which is no part of an experiment; choose an empty folder with --out",
+           folder.string(), entry.path().filename().string());
+    }
+    return;
+  }
+  const Json held = read_json(file);
+  const Experiment other = experiment_from_json(held.at("experiment"), file.string());
+  const Provenance made = provenance_from_json(held.at("provenance"), file.string());
+  const char* const what = other.model != experiment.model                  ? "network"
+                           : made.data_checksum != provenance.data_checksum ? "data"
+                                                                            : nullptr;
+  if (what == nullptr) return;
+  fail(ErrorCode::cannot_create,
+       "{} holds an experiment with another {} ({}); choose another folder with --out",
+       folder.string(), what, other.model != experiment.model ? other.model : made.data);
+}
+
+void write_experiment(const fs::path& folder, const Experiment& experiment,
+                      const Provenance& provenance, const std::vector<std::string>& ids) {
+  const Json json = {
+      {"experiment", to_json(experiment)}, {"provenance", to_json(provenance)}, {"cells", ids}};
+  write_text(folder / description, json.dump(1) + "\n");
+}
+
+std::optional<CellResult> read_cell(const fs::path& folder, const std::string& id) {
+  const fs::path file = cell_folder(folder, id) / "result.json";
+  std::error_code ignored;
+  if (!fs::exists(file, ignored)) return std::nullopt;
+  CellResult cell = cell_from_json(read_json(file), file.string());
+  if (!cell.failed()) cell.right = read_predictions(cell_folder(folder, id) / "predictions.csv");
+  return cell;
+}
+
+Results read_results(const fs::path& folder) {
+  const fs::path file = folder / description;
+  std::error_code ignored;
+  if (!fs::exists(file, ignored)) {
+    fail(ErrorCode::missing_input, "there is no {} in {}; give a folder that compare wrote",
+         description, folder.string());
+  }
+  const Json json = read_json(file);
+  Results results;
+  results.experiment = experiment_from_json(json.at("experiment"), file.string());
+  results.provenance = provenance_from_json(json.at("provenance"), file.string());
+  for (const Json& id : json.at("cells")) {
+    ++results.all_cells;
+    if (auto cell = read_cell(folder, id)) results.cells.push_back(std::move(*cell));
+  }
+  return results;
+}
+
+void write_reports(const fs::path& folder, const Results& results) {
+  const Findings findings = findings_of(results);
+  write_text(folder / "results.json", to_json(results, findings).dump(1) + "\n");
+  write_text(folder / "results.csv", to_csv(results));
+  write_text(folder / "report.html", report_html(results, findings));
+}
+
+void write_text(const fs::path& file, const std::string& text) {
+  io::write_atomically(file, std::as_bytes(std::span(text)));
+}

@@ -1,0 +1,208 @@
+#include <filesystem>
+#include <sstream>
+
+#include <catch2/catch.hpp>
+#include <tests/apps/command_line.h>
+
+using namespace perch::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+/// results.json without what differs from run to run.
+std::string results_in(const fs::path& folder) {
+  Json json = Json::parse(read_file(folder / "results.json"));
+  json.erase("provenance");
+  for (Json& cell : json.at("cells")) cell.erase("times");
+  return json.dump(1);
+}
+
+Arguments grid(const std::string& data, const std::string& out) {
+  return {"compare",        "depthwise_net",
+          "--granularity",  "per_tensor,per_channel",
+          "--methods",      "qat,ptq",
+          "--weight-bits",  "8,4",
+          "--seeds",        "2",
+          "--epochs",       "1",
+          "--float-epochs", "1",
+          "--data",         data,
+          "--out",          out,
+          "--jobs",         "1"};
+}
+
+std::size_t cells_run(const std::vector<Json>& lines) {
+  std::size_t count = 0;
+  for (const Json& line : lines) count += line.at("event") == "cell";
+  return count;
+}
+
+}  // namespace
+
+TEST_CASE("compare runs a grid, and goes on with it where it is changed") {
+  const TestFolder folder;
+  const std::string data = write_data(folder), out = folder / "out";
+  const auto lines = events(grid(data, out));
+  CHECK(cells_run(lines) == 16);
+  CHECK(lines.back().at("failed") == 0);
+  for (const char* file : {"results.json", "results.csv", "report.html", "experiment.json"}) {
+    CHECK(fs::is_regular_file(fs::path(out) / file));
+  }
+  const Json results = Json::parse(read_file(fs::path(out) / "results.json"));
+  CHECK(results.at("cells").size() == 16);
+  CHECK(results.at("contrasts").size() == 4);
+  for (const Json& cell : results.at("cells")) {
+    const fs::path of_cell = fs::path(out) / "cells" / cell.at("id").get<std::string>();
+    CHECK(fs::is_regular_file(fs::path(out) / cell.at("model").get<std::string>()));
+    CHECK(fs::is_regular_file(of_cell / "predictions.csv"));
+    CHECK(cell.at("start_accuracy").is_number());
+    // The accuracy is that of the predictions.
+    std::istringstream predictions(read_file(of_cell / "predictions.csv"));
+    std::string line;
+    std::getline(predictions, line);
+    int right = 0, all = 0;
+    while (std::getline(predictions, line)) {
+      const auto first = line.find(','), second = line.find(',', first + 1);
+      right += line.substr(first + 1, second - first - 1) == line.substr(second + 1);
+      ++all;
+    }
+    CHECK(all == 40);
+    CHECK(cell.at("test_accuracy").get<double>() == Approx(right / 40.0));
+  }
+
+  const std::string before = results_in(out);
+  CHECK(cells_run(events(grid(data, out))) == 0);
+  CHECK(results_in(out) == before);
+  // A report alone gives the same files.
+  const std::string report = read_file(fs::path(out) / "report.html");
+  fs::remove(fs::path(out) / "report.html");
+  result({"report", out});
+  CHECK(read_file(fs::path(out) / "report.html") == report);
+
+  Arguments more = grid(data, out);
+  more[7] = "8,4,3";
+  CHECK(cells_run(events(more)) == 8);
+
+  // Side by side, elsewhere: the same accuracies.
+  Arguments beside = grid(data, folder / "beside");
+  beside.back() = "2";
+  events(beside);
+  CHECK(results_in(folder / "beside") == before);
+}
+
+TEST_CASE("a grid that is killed again and again ends as one that was not") {
+  const TestFolder folder;
+  const std::string data = write_data(folder), whole = folder / "whole", killed = folder / "killed";
+  events(grid(data, whole));
+  for (const char* seconds : {"0.2", "0.4", "0.6", "0.9"}) {
+    Arguments command = {"timeout", "-s", "KILL", seconds, PERCH_TEST_BINARY_DIR "/perch"};
+    const Arguments rest = grid(data, killed);
+    command.insert(command.end(), rest.begin(), rest.end());
+    run_process(command, {});
+  }
+  events(grid(data, killed));
+  CHECK(results_in(killed) == results_in(whole));
+}
+
+TEST_CASE("an interrupted grid says how it goes on") {
+  const TestFolder folder;
+  const std::string data = write_data(folder, 4000, 40), out = folder / "out";
+  Arguments command = {"timeout", "--preserve-status",           "-s", "TERM",
+                       "0.8",     PERCH_TEST_BINARY_DIR "/perch"};
+  Arguments rest = grid(data, out);
+  rest[11] = "50";
+  command.insert(command.end(), rest.begin(), rest.end());
+  const ProcessResult process = run_process(command, {});
+  CHECK(process.exit_code == 75);
+  CHECK_THAT(process.err, Catch::Contains("the same command goes on"));
+}
+
+TEST_CASE("a cell that fails is marked, and the others go on") {
+  const TestFolder folder;
+  const std::string data = write_data(folder), out = folder / "out";
+  const ProcessResult process =
+      run_perch({"compare", "depthwise_net", "--grid", "learning_rate=0.001,1e38", "--seeds", "1",
+                 "--epochs", "2", "--data", data, "--out", out, "--quiet"});
+  CHECK(process.exit_code == 1);
+  CHECK_THAT(process.err, Catch::Contains("1 of 2 cells failed"));
+  const Json results = Json::parse(read_file(fs::path(out) / "results.json"));
+  CHECK(results.at("cells").at(0).at("status") == "done");
+  CHECK(results.at("cells").at(1).at("status") == "failed");
+  CHECK_THAT(results.at("cells").at(1).at("failure").get<std::string>(), Catch::Contains("loss"));
+}
+
+TEST_CASE("an experiment's file says the same as flags") {
+  const TestFolder folder;
+  const std::string data = write_data(folder), file = folder / "grid.toml";
+  write_file(file, "model = \"depthwise_net\"\ndata = \"" + data +
+                       "\"\nseeds = [3, 5]\n\n[grid]\ngranularity = [\"per_tensor\", "
+                       "\"per_channel\"]\nweight_range = [\"-1,1\"]\nquantizer = \"fixed\"\n\n"
+                       "[train]\nepochs = 1\naugment = true\n");
+  const auto lines = events({"compare", file, "--out", folder / "out", "--dry-run"});
+  REQUIRE(cells_run(lines) == 4);
+  CHECK(lines[0].at("command") ==
+        "perch train depthwise_net --seed 3 --epochs 1 --augment --per-tensor --weight-range -1 1 "
+        "--quantizer fixed");
+  CHECK(lines.back().at("cells_to_run") == 4);
+  CHECK(lines.back().at("estimated_seconds") > 0.0);
+  CHECK_FALSE(fs::exists(folder / "out"));
+}
+
+TEST_CASE("compare refuses what cannot be compared before work starts") {
+  const TestFolder folder;
+  const std::string data = write_data(folder), out = folder / "out", file = folder / "grid.toml";
+  const auto refused = [&](Arguments arguments, int exit_code,
+                           const std::vector<std::string>& words) {
+    arguments.insert(arguments.begin(), "compare");
+    arguments.insert(arguments.end(), {"--out", out, "--data", data});
+    check_error(run_perch(arguments), exit_code, words);
+    CHECK_FALSE(fs::exists(out));
+  };
+  refused({"temp_nett"}, 2, {"temp_net"});
+  refused({"temp_net", "--granularity", "per_channel", "--quantizers", "none"}, 2,
+          {"--per-channel", "--quantizer none"});
+  refused({"temp_net", "--weight-bits", "8,99"}, 2, {"99"});
+  refused({"temp_net", "--grid", "learning_rat=1"}, 2, {"learning_rate"});
+  refused({"temp_net", "--grid", "learning_rate"}, 2, {"KEY=VALUE"});
+  refused({"temp_net", "--seeds", "0"}, 2, {"--seeds"});
+  refused({"temp_net", "--seeds", "10001"}, 2, {"10001", "--yes"});
+  refused({"temp_net", "--methods", "ptq"}, 2, {"--float-epochs"});
+  refused({"temp_net", "--jobs", "many"}, 2, {"--jobs"});
+  refused({"temp_net", "--question", "granularity"}, 2, {"question"});
+  refused({folder / "none.toml"}, 66, {"none.toml"});
+  const auto refused_file = [&](const std::string& text, const std::vector<std::string>& words) {
+    write_file(file, text);
+    refused({file}, 65, words);
+  };
+  refused_file("model = \"temp_net\"\n[grid]\ngranularitty = [\"per_tensor\"]\n",
+               {"grid.toml", "line 3", "granularity"});
+  refused_file("modell = \"temp_net\"\n", {"line 1", "model"});
+  refused_file("seeds = 3\n", {"model"});
+  refused_file("model = \"temp_net\"\nseeds = \"three\"\n", {"line 2"});
+  refused_file("model = \"temp_net\"\n[float]\nlearning_rate = 0.1\n", {"epochs"});
+  refused_file("model = \n", {"line 1"});
+}
+
+TEST_CASE("a folder belongs to one experiment and one process") {
+  const TestFolder folder;
+  const std::string data = write_data(folder), out = folder / "out";
+  const Arguments small = {"compare", "depthwise_net", "--seeds", "1",      "--data",
+                           data,      "--out",         out,       "--quiet"};
+  events(small);
+  Arguments other = small;
+  other[1] = "temp_net";
+  check_error(run_perch(other), 73, {"another network", "--out"});
+  write_file(fs::path(data) / "test_batch.bin", records(20));
+  check_error(run_perch(small), 73, {"another data", "--out"});
+  fs::remove(fs::path(data) / "test_batch.bin");
+  check_error(run_perch(small), 66, {"test_batch.bin"});
+  write_file(fs::path(data) / "test_batch.bin", records(40));
+
+  Arguments locked = {"flock", out + "/.lock", PERCH_TEST_BINARY_DIR "/perch"};
+  locked.insert(locked.end(), small.begin(), small.end());
+  check_error(run_process(locked, {}), 73, {"in use"});
+
+  Arguments elsewhere = small;
+  elsewhere[7] = data;
+  check_error(run_perch(elsewhere), 73, {"no part of an experiment"});
+  check_error(run_perch({"report", data}), 66, {"experiment.json"});
+}

@@ -12,17 +12,20 @@ namespace perch::experiments {
 namespace {
 
 struct Word {
-  const char *value, *option;
+  const char *value, *option, *second_option = nullptr;
 };
-/// Settings of which each value is an option of its own.
+/// Settings of which each value is an option or two of its own.
 struct Choice {
   const char* name;
   std::array<Word, 2> words;
 };
-constexpr std::array<Choice, 3> option_choices = {
+constexpr std::array<Choice, 4> option_choices = {
     {{"granularity", {{{"per_tensor", "--per-tensor"}, {"per_channel", "--per-channel"}}}},
      {"symmetry", {{{"asymmetric", "--asymmetric"}, {"symmetric", "--symmetric"}}}},
-     {"range", {{{"full", "--full-range"}, {"narrow", "--narrow-range"}}}}}};
+     {"range", {{{"full", "--full-range"}, {"narrow", "--narrow-range"}}}},
+     {"levels",
+      {{{"asymmetric_full", "--asymmetric", "--full-range"},
+        {"symmetric_narrow", "--symmetric", "--narrow-range"}}}}}};
 constexpr const char* method = "method";
 const std::vector<std::string> methods = {"qat", "ptq"};
 // What makes the network and what it sees, for the float start too.
@@ -77,7 +80,9 @@ void add(Arguments& to, const Setting& setting, const std::vector<Option>& optio
   if (name == method) return;
   if (const Choice* const choice = find_choice(name)) {
     for (const Word& word : choice->words) {
-      if (word.value == value) to.emplace_back(word.option);
+      if (word.value != value) continue;
+      to.emplace_back(word.option);
+      if (word.second_option != nullptr) to.emplace_back(word.second_option);
     }
     return;
   }

@@ -21,7 +21,8 @@ struct Vocabulary {
 };
 
 /// What a grid may vary and a [train] table set, besides train's options: method (qat, ptq),
-/// granularity (per_tensor, per_channel), symmetry (symmetric, asymmetric), range (full, narrow).
+/// granularity (per_tensor, per_channel), symmetry (symmetric, asymmetric), range (full, narrow),
+/// levels (asymmetric_full, symmetric_narrow: both in one).
 std::vector<std::string> setting_names(const Vocabulary& vocabulary);
 /// Of the float start: train's options that are not about quantization, without epochs.
 std::vector<std::string> start_names(const Vocabulary& vocabulary);

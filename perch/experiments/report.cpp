@@ -376,8 +376,8 @@ std::string warnings(const Results& results) {
         fmt::format("<p><strong>{} of {} cells have run.</strong></p>\n", run, results.all_cells);
   }
   if (failed > 0) {
-    text += fmt::format("<p><strong>{} cells failed</strong>; <a href=\"#cells\">why</a>.</p>\n",
-                        failed);
+    text += fmt::format("<p><strong>{} cell{} failed</strong>; <a href=\"#cells\">why</a>.</p>\n",
+                        failed, failed == 1 ? "" : "s");
   }
   return text;
 }

@@ -79,12 +79,12 @@ TEST_CASE("compare runs a grid, and goes on with it where it is changed") {
   CHECK(read_file(fs::path(out) / "report.html") == report);
 
   Arguments more = grid(data, out);
-  more[7] = "8,4,3";
+  more[7] = std::string("8,4,3");
   CHECK(cells_run(events(more)) == 8);
 
   // Side by side, elsewhere: the same accuracies.
   Arguments beside = grid(data, folder / "beside");
-  beside.back() = "2";
+  beside.back() = std::string("2");
   events(beside);
   CHECK(results_in(folder / "beside") == before);
 }
@@ -109,7 +109,7 @@ TEST_CASE("an interrupted grid says how it goes on") {
   Arguments command = {"timeout", "--preserve-status",           "-s", "TERM",
                        "0.8",     PERCH_TEST_BINARY_DIR "/perch"};
   Arguments rest = grid(data, out);
-  rest[11] = "50";
+  rest[11] = std::string("50");
   command.insert(command.end(), rest.begin(), rest.end());
   const ProcessResult process = run_process(command, {});
   CHECK(process.exit_code == 75);
@@ -189,7 +189,7 @@ TEST_CASE("a folder belongs to one experiment and one process") {
                            data,      "--out",         out,       "--quiet"};
   events(small);
   Arguments other = small;
-  other[1] = "temp_net";
+  other[1] = std::string("temp_net");
   check_error(run_perch(other), 73, {"another network", "--out"});
   write_file(fs::path(data) / "test_batch.bin", records(20));
   check_error(run_perch(small), 73, {"another data", "--out"});

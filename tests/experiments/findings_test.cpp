@@ -95,7 +95,7 @@ TEST_CASE("failed cells take no part but are counted") {
   CHECK(findings.contrasts.at(0).pairs.size() == 1);
   CHECK_THAT(
       report_html(results, findings),
-      Catch::Contains("the loss is &lt;NaN&gt; &amp; gone") && Catch::Contains("1 cells failed"));
+      Catch::Contains("the loss is &lt;NaN&gt; &amp; gone") && Catch::Contains("1 cell failed"));
   CHECK_THAT(to_csv(results), Catch::Contains("per_channel-s1,1,per_channel,4,failed,,"));
 }
 

@@ -64,10 +64,11 @@ TEST_CASE("several words of one setting, and flags that are off") {
   Experiment one = experiment();
   one.float_epochs = 0;
   one.start = {};
-  one.grid = {{"weight_range", {"-1,1"}}, {"augment", {"false"}}};
+  one.grid = {{"weight_range", {"-1,1"}}, {"augment", {"false"}}, {"levels", {"symmetric_narrow"}}};
   one.train = {};
   CHECK(cell_command(one, cells_of(one)[0], vocabulary(), "") ==
-        Arguments{"train", "temp_net", "--seed", "0", "--weight-range", "-1", "1"});
+        Arguments{"train", "temp_net", "--seed", "0", "--weight-range", "-1", "1", "--symmetric",
+                  "--narrow-range"});
 }
 
 TEST_CASE("what no cell can be is refused") {

@@ -301,8 +301,8 @@ std::string layer_table(const Results& results) {
 std::string contrast_table(const Results& results, const Findings& findings) {
   if (findings.contrasts.empty()) return "";
   html::Table table{"Pairs on the same seed and the same start",
-                    {"settings", "compared", "difference, points", "right by one of them only",
-                     "McNemar's exact p", "verdict"},
+                    {"settings", "verdict", "compared", "difference, points",
+                     "right by one of them only", "McNemar's exact p"},
                     {}};
   const auto axes = varied_axes(results.experiment);
   for (const Contrast& contrast : findings.contrasts) {
@@ -314,10 +314,10 @@ std::string contrast_table(const Results& results, const Findings& findings) {
                         pair.p < 0.001 ? "&lt; 0.001" : fmt::format("{:.3f}", pair.p));
     }
     const auto& s = contrast.differences;
-    table.rows.push_back({escaped(title_of(part(contrast.others, axes), "all")),
-                          escaped(contrast.first + " : " + contrast.second),
-                          fmt::format("{:+.2f}", s.mean) + in_words(s.half_width, " ± {:.2f}"),
-                          counts, ps, escaped(contrast.verdict)});
+    table.rows.push_back(
+        {escaped(title_of(part(contrast.others, axes), "all")), escaped(contrast.verdict),
+         escaped(contrast.first + " : " + contrast.second),
+         fmt::format("{:+.2f}", s.mean) + in_words(s.half_width, " ± {:.2f}"), counts, ps});
   }
   return "<h2>Differences</h2>\n<p>Second less first, mean and 95 % interval over seeds (Student's "
          "t of the pairs); image by image for each seed: how many images only the first, and only "

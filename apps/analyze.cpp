@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <perch/core/check.h>
+#include <perch/core/interrupt.h>
 #include <perch/io/atomic_file.h>
 
 #include "analyze_report.h"
@@ -65,6 +66,7 @@ void write(const std::string& file, const std::string& text) {
 }
 
 void analyze(const AnalyzeFlags& flags, Output& output) {
+  const InterruptOnSignals signals;
   check(flags);
   const auto [model, data] = open_run(flags.run);
   const bool quantized = has_quantizers(*model);

@@ -16,6 +16,7 @@
 #include <poll.h>
 
 #include <perch/core/check.h>
+#include <perch/core/interrupt.h>
 #include <perch/experiments/results_json.h>
 
 #include "child_process.h"
@@ -26,28 +27,6 @@ using namespace perch::experiments;
 namespace fs = std::filesystem;
 
 namespace {
-
-volatile std::sig_atomic_t stopped = 0;
-
-/// Notes SIGINT and SIGTERM while it lives.
-class StopSignals {
- public:
-  StopSignals() {
-    stopped = 0;
-    struct sigaction action {};
-    action.sa_handler = [](int) { stopped = 1; };
-    for (std::size_t i = 0; i < signals.size(); ++i) sigaction(signals[i], &action, &former_[i]);
-  }
-  ~StopSignals() {
-    for (std::size_t i = 0; i < signals.size(); ++i) sigaction(signals[i], &former_[i], nullptr);
-  }
-  StopSignals(const StopSignals&) = delete;
-  StopSignals& operator=(const StopSignals&) = delete;
-
- private:
-  static constexpr std::array<int, 2> signals = {SIGINT, SIGTERM};
-  std::array<struct sigaction, 2> former_{};
-};
 
 std::string last_line(const fs::path& file) {
   std::ifstream input(file);
@@ -93,6 +72,17 @@ Arguments place(const fs::path& folder, const std::string& name) {
   return {"--save", folder.string(), "--name", name};
 }
 
+/// A training goes on where an interrupted one was. What is complete needs no checkpoints.
+Arguments resuming(const Arguments& command) {
+  return command.front() == "train" ? Arguments{"--resume", "auto", "--keep", "1"} : Arguments();
+}
+void drop_checkpoints(const fs::path& folder) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    if (entry.path().extension() == ".checkpoints") fs::remove_all(entry.path(), ignored);
+  }
+}
+
 class StartRun final : public Run {
  public:
   StartRun(const GridPlan& plan, const StartPlan& start)
@@ -104,6 +94,7 @@ class StartRun final : public Run {
                    plan_.data,
                    place(fs::path("starts") / start_.id, "start"),
                    threads_of(plan_),
+                   resuming(start_.command),
                    {"--json", "--quiet"}});
   }
   void take(const Json& event) override {
@@ -113,7 +104,9 @@ class StartRun final : public Run {
   }
   void end(const std::string& failure, double) override {
     result_["failure"] = failure;
-    if (failure.empty()) write_text(folder() / "start.json", result_.dump(1) + "\n");
+    if (!failure.empty()) return;
+    write_text(folder() / "start.json", result_.dump(1) + "\n");
+    drop_checkpoints(folder());
   }
   const Json& result() const { return result_; }
 
@@ -184,6 +177,7 @@ class CellRun final : public Run {
       result_.model_bytes = static_cast<std::int64_t>(size);
     }
     write_text(folder() / "result.json", to_json(result_).dump(1) + "\n");
+    if (failure.empty()) drop_checkpoints(folder());
   }
 
   const CellResult& result() const { return result_; }
@@ -202,7 +196,7 @@ class CellRun final : public Run {
     }
     command = joined({command, plan_.data, place(relative(), "model")});
     result_.command = fmt::format("perch {}", fmt::join(command, " "));
-    return joined({command, threads_of(plan_), {"--json", "--quiet"}});
+    return joined({command, threads_of(plan_), resuming(command), {"--json", "--quiet"}});
   }
 
   void take_layers(const Json& event) {
@@ -278,8 +272,7 @@ class Pool {
 
   void begin(std::unique_ptr<Run> run) {
     std::error_code error;
-    fs::remove_all(run->folder(), error);  // what an interrupted one left
-    if (!error) fs::create_directories(run->folder(), error);
+    fs::create_directories(run->folder(), error);  // checkpoints of an interrupted one stay
     if (error) {
       fail(ErrorCode::cannot_create, "cannot write to {}: {}", run->folder().string(),
            error.message());
@@ -296,7 +289,9 @@ class Pool {
       outputs.push_back({place.process->output(), POLLIN, 0});
     }
     const int ready = ::poll(outputs.data(), outputs.size(), 500);
-    if (stopped != 0) {
+    if (interrupt_requested()) {
+      // All at once: each saves its state and ends.
+      for (Place& place : places_taken_) place.process->ask_to_stop();
       places_taken_.clear();
       fail(ErrorCode::interrupted, "interrupted; the same command goes on with it");
     }
@@ -319,7 +314,7 @@ class Pool {
   bool go_on(Place& place, const std::function<void(Run&, bool)>& ended) {
     if (!place.silent) return true;
     const int status = place.process->wait();
-    if (stopped != 0) return true;  // the next round sees to it
+    if (interrupt_requested()) return true;  // the next round sees to it
     const std::chrono::duration<double> seconds = Clock::now() - place.start;
     const std::string failure = status == 0 ? "" : failure_of(*place.run, status);
     if (failure.empty()) {
@@ -342,7 +337,7 @@ class Pool {
 }  // namespace
 
 std::int64_t run_grid(const GridPlan& plan, const std::function<void(const GridProgress&)>& tell) {
-  const StopSignals signals;
+  const InterruptOnSignals signals;
   GridProgress progress;
   progress.all = static_cast<std::int64_t>(plan.starts.size() + plan.cells.size());
   std::map<std::string, Json> starts;

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -58,11 +59,20 @@ ChildProcess::ChildProcess(const std::vector<std::string>& arguments,
 }
 
 ChildProcess::~ChildProcess() {
+  constexpr int patience_ms = 5000, round_ms = 10;
+  for (int waited = 0; asked_ && process_ > 0 && waited < patience_ms; waited += round_ms) {
+    if (::waitpid(process_, nullptr, WNOHANG) == process_) process_ = -1;
+    if (process_ > 0) ::poll(nullptr, 0, round_ms);
+  }
   if (process_ > 0) {
     ::kill(process_, SIGKILL);
     ::waitpid(process_, nullptr, 0);
   }
   if (output_ >= 0) ::close(output_);
+}
+
+void ChildProcess::ask_to_stop() {
+  if (process_ > 0) asked_ = ::kill(process_, SIGTERM) == 0;
 }
 
 bool ChildProcess::read(std::vector<std::string>& lines) {

@@ -13,7 +13,7 @@ class ChildProcess {
   /// with this process. Throws Error(failure), Error(cannot_create) for the log.
   ChildProcess(const std::vector<std::string>& arguments, const std::filesystem::path& folder,
                const std::filesystem::path& log);
-  /// Kills it if it still runs.
+  /// Kills it if it still runs; one that was asked to stop has five seconds for it.
   ~ChildProcess();
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
@@ -22,11 +22,14 @@ class ChildProcess {
   int output() const { return output_; }
   /// Adds the complete lines that came; false at the end of its output.
   bool read(std::vector<std::string>& lines);
+  /// SIGTERM, which lets it save what it has.
+  void ask_to_stop();
   /// Waits for its end: the exit code, or 128 and the signal that ended it.
   int wait();
 
  private:
   pid_t process_ = -1;
+  bool asked_ = false;
   int output_ = -1;
   std::string rest_;
 };

@@ -20,6 +20,7 @@
 #include <perch/datasets/cifar10.h>
 #include <perch/datasets/sha256.h>
 #include <perch/experiments/findings.h>
+#include <perch/io/folder_lock.h>
 #include <perch/train/text.h>
 
 #include "cell_runs.h"
@@ -333,7 +334,7 @@ void compare(const CompareFlags& flags, Output& output) {
     fail(ErrorCode::cannot_create, "cannot write to {}: {}; choose another folder with --out",
          folder.string(), error.message());
   }
-  const FolderLock lock(folder);
+  const io::FolderLock lock(folder, "choose another folder with --out");
   write_experiment(folder, experiment, provenance, ids);
   std::erase_if(plan.cells, [&](const CellPlan& cell) {
     const auto held = read_cell(folder, cell.id);

@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <perch/core/interrupt.h>
 #include <perch/io/atomic_file.h>
 #include <perch/train/trainer.h>
 
@@ -37,6 +38,7 @@ std::string predictions_csv(const Tensor& outputs, const Dataset& data) {
 }
 
 void evaluate(const EvaluateFlags& flags, Output& output) {
+  const InterruptOnSignals signals;
   if (!flags.predictions.empty()) check_writable(flags.predictions);
   const auto [model, data] = open_run(flags.run);
   Trainer trainer(*model, Adam(), loss_for(*model));

@@ -1,19 +1,14 @@
 #include "experiment_folder.h"
 
-#include <cerrno>
-#include <cstring>
 #include <optional>
 #include <span>
-
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include <perch/core/check.h>
 #include <perch/experiments/csv.h>
 #include <perch/experiments/report.h>
 #include <perch/experiments/results_json.h>
 #include <perch/io/atomic_file.h>
+#include <perch/io/folder_lock.h>
 
 using namespace perch;
 using namespace perch::experiments;
@@ -29,36 +24,6 @@ fs::path cell_folder(const fs::path& folder, const std::string& id) {
 
 }  // namespace
 
-FolderLock::FolderLock(const fs::path& folder) {
-  const fs::path file = folder / ".lock";
-  descriptor_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) {
-    fail(ErrorCode::cannot_create, "cannot write to {}: {}; choose another folder with --out",
-         folder.string(), std::strerror(errno));
-  }
-  if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
-    char holder[32] = {};
-    const ssize_t count = ::pread(descriptor_, holder, sizeof holder - 1, 0);
-    ::close(descriptor_);
-    fail(ErrorCode::cannot_create,
-         "{} is in use by process {}; wait for it, or choose another folder with --out",
-         folder.string(), count > 0 ? holder : "unknown");
-  }
-  const std::string own = std::to_string(::getpid());
-  const bool noted =
-      ::ftruncate(descriptor_, 0) == 0 &&
-      ::pwrite(descriptor_, own.data(), own.size(), 0) == static_cast<ssize_t>(own.size());
-  if (!noted) {
-    const int reason = errno;
-    ::close(descriptor_);
-    fail(ErrorCode::io, "cannot write to {}: {}", file.string(), std::strerror(reason));
-  }
-}
-
-FolderLock::~FolderLock() {
-  ::close(descriptor_);
-}
-
 void check_experiment_folder(const fs::path& folder, const Experiment& experiment,
                              const Provenance& provenance) {
   std::error_code ignored;
@@ -69,7 +34,7 @@ void check_experiment_folder(const fs::path& folder, const Experiment& experimen
   const fs::path file = folder / description;
   if (!fs::exists(file, ignored)) {
     for (const auto& entry : fs::directory_iterator(folder, ignored)) {
-      if (entry.path().filename() == ".lock") continue;
+      if (entry.path().filename() == io::FolderLock::file_name) continue;
       fail(ErrorCode::cannot_create,
            "{} holds {}, which is no part of an experiment; choose an empty folder with --out",
            folder.string(), entry.path().filename().string());

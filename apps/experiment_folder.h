@@ -12,19 +12,6 @@
 
 #include <perch/experiments/results.h>
 
-/// One process per folder: held until it goes.
-class FolderLock {
- public:
-  /// Throws Error(cannot_create), naming the process that has it.
-  explicit FolderLock(const std::filesystem::path& folder);
-  ~FolderLock();
-  FolderLock(const FolderLock&) = delete;
-  FolderLock& operator=(const FolderLock&) = delete;
-
- private:
-  int descriptor_;
-};
-
 /// Throws Error(cannot_create) when the folder holds something else, or an experiment with another
 /// network or other data.
 void check_experiment_folder(const std::filesystem::path& folder,

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <perch/core/check.h>
+#include <perch/core/interrupt.h>
 #include <perch/train/trainer.h>
 
 #include "commands.h"
@@ -31,6 +32,7 @@ double probability_of(std::span<const float> outputs, std::size_t index, bool so
 }
 
 void predict(const PredictFlags& flags, Output& output) {
+  const InterruptOnSignals signals;
   PERCH_CHECK(!flags.limit || *flags.limit >= 1, "--limit is {}, must be at least 1", *flags.limit);
   auto [model, data] = open_run(flags.run);
   if (flags.limit) data = data.subset(0, std::min(*flags.limit, data.size()));

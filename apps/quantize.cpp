@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include <perch/core/check.h>
+#include <perch/core/interrupt.h>
 #include <perch/io/keras.h>
 #include <perch/ptq/ptq.h>
 #include <perch/quant/wrapper.h>
@@ -125,6 +126,7 @@ void report(const fs::path& file, const PtqFlags& flags, const PtqReport& done,
 }
 
 void quantize(const PtqFlags& flags, Output& output) {
+  const InterruptOnSignals signals;
   const auto start = std::chrono::steady_clock::now();
   check(flags);
   const fs::path file = fs::path(flags.save) / (model_name(stem_of(flags), flags.quantize) + ".h5");

@@ -1,4 +1,5 @@
 // perch train: trains a ready model, quantized or not, and saves it.
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <memory>
@@ -8,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <perch/core/check.h>
+#include <perch/core/interrupt.h>
 #include <perch/io/keras.h>
 #include <perch/models/models.h>
 #include <perch/ptq/calibrate.h>
@@ -15,12 +17,14 @@
 #include <perch/quant/apply.h>
 #include <perch/train/trainer.h>
 
+#include "checkpoint_flags.h"
 #include "commands.h"
 #include "data_flags.h"
 #include "flags.h"
 #include "model_file.h"
 #include "model_name.h"
 #include "optimizer_flags.h"
+#include "outcome.h"
 #include "process.h"
 #include "profile_report.h"
 #include "quantize_flags.h"
@@ -42,16 +46,18 @@ struct TrainFlags {
   QuantizeFlags quantize;
   OptimizerFlags optimizer;
   ComputeFlags compute;
+  CheckpointFlags checkpoints;
+  const CLI::App* app = nullptr;
 };
-
-Json or_null(std::optional<double> value) {
-  return value ? Json(*value) : Json();
-}
 
 /// Puts each epoch on stdout as it ends.
 class EpochEvents final : public Callback {
  public:
   explicit EpochEvents(Output& output) : output_(output) {}
+  /// Those that a resumed training has behind it, too.
+  void on_train_begin(Trainer& trainer, const TrainPlan& plan) override {
+    for (const EpochResult& result : plan.epochs_done) on_epoch_end(trainer, result);
+  }
   void on_epoch_end(Trainer&, const EpochResult& result) override {
     Json event{{"event", "epoch"},
                {"epoch", result.epoch},
@@ -96,38 +102,6 @@ std::unique_ptr<Model> make_network(const TrainFlags& flags, const Shape& image_
   return model;
 }
 
-void report(const fs::path& file, const std::optional<Evaluation>& test, const History& history,
-            std::optional<double> first_step_seconds, double seconds, Output& output) {
-  Json event = {{"event", "result"}, {"model", file.string()}, {"name", file.stem().string()}};
-  if (test) {
-    event["test_loss"] = test->loss;
-    event["test_accuracy"] = test->accuracy;
-  }
-  event["seconds"] = seconds;
-  event["first_step_seconds"] = or_null(first_step_seconds);
-  event["peak_rss_mb"] = peak_rss_mb();
-  output.event(event);
-
-  std::string text = file.stem().string() + "\n", rate;
-  if (!history.epochs.empty()) {
-    const EpochResult& last = history.epochs.back();
-    text += fmt::format("  training    loss {:.4f}, accuracy {:.2f} %\n", last.loss,
-                        100 * last.accuracy);
-    if (last.val_loss && last.val_accuracy) {
-      text += fmt::format("  validation  loss {:.4f}, accuracy {:.2f} %\n", *last.val_loss,
-                          100 * *last.val_accuracy);
-    }
-    rate = fmt::format(", {:.0f} images/s", last.images_per_second);
-  }
-  if (test) {
-    text += fmt::format("  test        loss {:.4f}, accuracy {:.2f} %\n", test->loss,
-                        100 * test->accuracy);
-  }
-  text += fmt::format("  {:.1f} s{}, peak memory {:.0f} MB\nsaved: {}\n", seconds, rate,
-                      peak_rss_mb(), file.string());
-  output.text(text);
-}
-
 /// Where --profile puts its trace: beside the model.
 fs::path trace_of(const fs::path& model) {
   return fs::path(model).replace_extension(".trace.json");
@@ -137,6 +111,7 @@ void check(const TrainFlags& flags) {
   check_choice("model", flags.model, model_names());
   flags.quantize.check();
   flags.optimizer.check();
+  flags.checkpoints.check();
   PERCH_CHECK(flags.epochs >= 0, "--epochs is {}, must not be negative", flags.epochs);
   PERCH_CHECK(flags.batch_size >= 1, "--batch-size is {}, must be at least 1", flags.batch_size);
   PERCH_CHECK(flags.validation_split >= 0.0 && flags.validation_split < 1.0,
@@ -153,6 +128,7 @@ void check(const TrainFlags& flags) {
 
 void train(const TrainFlags& flags, Output& output) {
   const auto start = std::chrono::steady_clock::now();
+  const InterruptOnSignals signals;
   check(flags);
   auto optimizer = flags.optimizer.make();
   const std::string network = make_model(flags.model, {.width = flags.width})->name();
@@ -170,8 +146,6 @@ void train(const TrainFlags& flags, Output& output) {
   check_fits(*model, data.train);
   check_fits(*model, data.test);
 
-  if (flags.calibrate) calibrate(*model, data.train, {.images = *flags.calibrate});
-
   // The ready models end in a softmax.
   Trainer trainer(*model, std::move(optimizer),
                   sparse_categorical_crossentropy({.from_logits = false}));
@@ -182,27 +156,48 @@ void train(const TrainFlags& flags, Output& output) {
                  .seed = static_cast<std::uint64_t>(flags.seed),
                  .schedule = flags.optimizer.schedule(),
                  .clip_norm = flags.optimizer.clip_norm(),
-                 .callbacks = {first_step, std::make_shared<EpochEvents>(output)}};
+                 .callbacks = {first_step, std::make_shared<EpochEvents>(output)},
+                 .settings = further_settings(*flags.app)};
   if (flags.augment) fit.augmentation = {.crop_padding = 4, .flip = true};
   if (!flags.quiet) fit.callbacks.push_back(progress_bar());
   fit = flags.quantize.schedule(trainer.optimizer(), std::move(fit));
   flags.compute.apply(trainer);
-  std::optional<Profiler> profiler;
-  if (flags.profile) profiler.emplace();
-  const History history = flags.epochs > 0 ? trainer.fit(data.train, fit) : History();
+  const auto checkpoints = flags.epochs > 0 ? flags.checkpoints.open(file) : nullptr;
+  if (flags.epochs > 0) fit = flags.checkpoints.apply(checkpoints.get(), std::move(fit));
+  if (fit.resume && !flags.quiet) {
+    fmt::print(stderr, "going on from step {}, in epoch {} of {}\n", fit.resume->step,
+               std::min(fit.resume->epoch + 1, flags.epochs), flags.epochs);
+  }
 
-  if (profiler) profiler->stop();
-  if (flags.reestimate) {
-    reestimate_batch_norm(*model, data.train, {.images = *flags.reestimate});
+  std::optional<Profiler> profiler;
+  interruptible(checkpoints.get(), [&] {
+    if (flags.calibrate) calibrate(*model, data.train, {.images = *flags.calibrate});
+    if (flags.profile) profiler.emplace();
+    const History history = flags.epochs > 0 ? trainer.fit(data.train, fit) : History();
+    if (profiler) profiler->stop();
+    if (fit.resume) {
+      if (const auto earlier = earlier_outcome(checkpoints.get(), file)) {
+        return earlier->tell(output);
+      }
+    }
+    if (flags.reestimate) {
+      reestimate_batch_norm(*model, data.train, {.images = *flags.reestimate});
+    }
+    io::save_keras(*model, file, {.metadata = remember_scale(scale)});
+    std::optional<Evaluation> test;
+    if (data.test.size() > 0) test = trainer.evaluate(data.test);
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+    const Outcome result = outcome(file, test, history, first_step->seconds(), seconds.count());
+    note_outcome(checkpoints.get(), result, file);
+    if (profiler) {
+      report_profile(*profiler, trainer.optimizer().iterations(), trace_of(file), output);
+    }
+    result.tell(output);
+  });
+  if (checkpoints && checkpoints->failures() > 0) {
+    fail(ErrorCode::io, "the model is saved, but {} checkpoints could not be written: {}",
+         checkpoints->failures(), checkpoints->failure());
   }
-  io::save_keras(*model, file, {.metadata = remember_scale(scale)});
-  std::optional<Evaluation> test;
-  if (data.test.size() > 0) test = trainer.evaluate(data.test);
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  if (profiler) {
-    report_profile(*profiler, trainer.optimizer().iterations(), trace_of(file), output);
-  }
-  report(file, test, history, first_step->seconds(), seconds.count(), output);
 }
 
 }  // namespace
@@ -249,11 +244,13 @@ Command add_train(CLI::App& parent) {
       ->capture_default_str();
   app->add_option("--name", flags->name, "Begin of the file's name; default: the model's")
       ->type_name("STEM");
+  flags->checkpoints.add_to(*app);
   flags->compute.add_to(*app);
   app->add_flag("--profile", flags->profile,
                 "Time per op, with rates and shares of the peak; a trace beside the model");
   app->add_flag("--quiet", flags->quiet, "No progress bar");
   flags->optimizer.add_to(*app);
   flags->quantize.add_to(*app, QuantizeFlags::Use::train);
+  flags->app = app;
   return {app, [flags](Output& output) { train(*flags, output); }, [flags] { check(*flags); }};
 }

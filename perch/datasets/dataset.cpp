@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <variant>
 
 #include <perch/core/check.h>
@@ -138,12 +139,22 @@ std::string checksum(const Dataset& data) {
   const std::string shape = data.image_shape().to_string();
   digest.add(shape.data(), shape.size());
   const Dataset raw = data.with_input_scale(InputScale::raw);
-  std::vector<float> pixels(static_cast<std::size_t>(data.image_shape().size()));
+  const auto count = static_cast<std::size_t>(data.image_shape().size());
+  std::vector<float> pixels(count);
+  std::vector<std::uint8_t> bytes(count);
   for (std::int64_t i = 0; i < data.size(); ++i) {
+    // Pixels that are bytes are hashed as such, a quarter of the work.
     raw.read(i, pixels.data());
-    const std::int32_t label = data.label(i);
-    digest.add(pixels.data(), pixels.size() * sizeof(float));
-    digest.add(&label, sizeof label);
+    std::ranges::transform(pixels, bytes.begin(), [](float x) {
+      return x > 0.0f && x < 256.0f ? static_cast<std::uint8_t>(x) : std::uint8_t{0};
+    });
+    const std::array<std::int32_t, 2> label = {data.label(i), std::ranges::equal(pixels, bytes)};
+    digest.add(label.data(), sizeof label);
+    if (label[1] != 0) {
+      digest.add(bytes.data(), count);
+    } else {
+      digest.add(pixels.data(), count * sizeof(float));
+    }
   }
   return digest.digits();
 }

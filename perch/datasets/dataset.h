@@ -44,8 +44,8 @@ class Dataset {
   InputScale scale_ = InputScale::unit;
 };
 
-/// SHA-256 of an image shape, all pixels as floats (8-bit ones 0..255) and all labels: the same for
-/// the same images, whatever file they came from.
+/// SHA-256 of an image shape, all pixels (as bytes where an image's are whole numbers in 0..255,
+/// else as floats) and all labels: the same for the same images, whatever file they came from.
 std::string checksum(const Dataset& data);
 
 struct TrainTest {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <perch/core/check.h>
+#include <perch/core/interrupt.h>
 #include <perch/core/profile.h>
 #include <perch/core/random.h>
 #include <perch/datasets/loader.h>
@@ -63,7 +64,7 @@ struct Loader::Impl {
   Impl(Dataset data, const LoaderOptions& loader_options);
   ~Impl();
 
-  void start(std::int64_t epoch);
+  void start(std::int64_t epoch, std::int64_t batch);
   bool next(Batch& batch);
   std::int64_t batches() const { return (dataset.size() - 1) / options.batch_size + 1; }
 
@@ -116,7 +117,9 @@ Loader::Impl::~Impl() {
   if (worker.joinable()) worker.join();
 }
 
-void Loader::Impl::start(std::int64_t epoch) {
+void Loader::Impl::start(std::int64_t epoch, std::int64_t batch) {
+  PERCH_CHECK(batch >= 0 && batch < batches(), "loader: batch {} is outside [0, {})", batch,
+              batches());
   std::unique_lock lock(mutex);
   changed.wait(lock, [&] { return state != State::wanted; });
   epoch_number = static_cast<std::uint32_t>(epoch);
@@ -125,7 +128,7 @@ void Loader::Impl::start(std::int64_t epoch) {
                 .permutation(static_cast<std::uint32_t>(dataset.size()));
   }
   error = nullptr;
-  upcoming = 0;
+  upcoming = batch;
   if (!worker.joinable()) worker = std::thread([this] { work(); });
   state = State::wanted;
   changed.notify_all();
@@ -200,10 +203,11 @@ Loader& Loader::operator=(Loader&&) noexcept = default;
 std::int64_t Loader::batches() const {
   return impl_->batches();
 }
-void Loader::start(std::int64_t epoch) {
-  impl_->start(epoch);
+void Loader::start(std::int64_t epoch, std::int64_t batch) {
+  impl_->start(epoch, batch);
 }
 bool Loader::next(Batch& batch) {
+  throw_if_interrupted();
   return impl_->next(batch);
 }
 

@@ -39,9 +39,11 @@ class Loader {
   Loader& operator=(Loader&&) noexcept;
 
   std::int64_t batches() const;
-  /// Starts the pass of this number. Each epoch has an order of its own.
-  void start(std::int64_t epoch);
-  /// The next batch; false at the end of the pass. Reuses `batch`'s memory.
+  /// Starts the pass of this number, at this batch. Each epoch has an order of its own. Throws
+  /// Error(usage) for a batch outside [0, batches()).
+  void start(std::int64_t epoch, std::int64_t batch = 0);
+  /// The next batch; false at the end of the pass. Reuses `batch`'s memory. Throws
+  /// Error(interrupted) where a stop was asked for (see interrupt.h).
   bool next(Batch& batch);
 
  private:

@@ -3,15 +3,14 @@
 #include <string>
 #include <system_error>
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <perch/core/check.h>
 #include <perch/io/atomic_file.h>
+#include <perch/io/file_calls.h>
 
 namespace perch::io {
-
 namespace {
 
 std::string reason() {
@@ -24,7 +23,7 @@ class TemporaryFile {
   explicit TemporaryFile(const std::filesystem::path& target)
       : target_(target), path_(target.string() + ".XXXXXX") {
     make_folder(target.parent_path());
-    descriptor_ = ::mkostemp(path_.data(), O_CLOEXEC);
+    descriptor_ = file_calls().make_temporary(path_.data());
     if (descriptor_ < 0) {
       fail(ErrorCode::cannot_create,
            "{}: cannot be created: {}; check that the folder exists and is writable",
@@ -32,8 +31,8 @@ class TemporaryFile {
     }
   }
   ~TemporaryFile() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-    if (!path_.empty()) ::unlink(path_.c_str());
+    if (descriptor_ >= 0) file_calls().close(descriptor_);
+    if (!path_.empty()) file_calls().unlink(path_.c_str());
   }
   TemporaryFile(const TemporaryFile&) = delete;
   TemporaryFile& operator=(const TemporaryFile&) = delete;
@@ -42,7 +41,8 @@ class TemporaryFile {
     // Larger writes may be cut at 2 GiB by the system.
     constexpr std::size_t chunk = std::size_t{1} << 30;
     while (!bytes.empty()) {
-      const ssize_t count = ::write(descriptor_, bytes.data(), std::min(bytes.size(), chunk));
+      const ssize_t count =
+          file_calls().write(descriptor_, bytes.data(), std::min(bytes.size(), chunk));
       if (count < 0 && errno == EINTR) continue;
       if (count <= 0) broken();
       bytes = bytes.subspan(static_cast<std::size_t>(count));
@@ -54,17 +54,32 @@ class TemporaryFile {
     const mode_t mask = ::umask(0);
     ::umask(mask);
     ::fchmod(descriptor_, 0666 & ~mask);
-    if (::fsync(descriptor_) != 0) broken();
+    if (file_calls().fsync(descriptor_) != 0) broken();
     const int descriptor = descriptor_;
     descriptor_ = -1;
-    if (::close(descriptor) != 0) broken();
-    if (::rename(path_.c_str(), target_.c_str()) != 0) {
+    if (file_calls().close(descriptor) != 0) broken();
+    if (file_calls().rename(path_.c_str(), target_.c_str()) != 0) {
       fail(ErrorCode::cannot_create, "{}: cannot be replaced: {}", target_.string(), reason());
     }
     path_.clear();
+    sync_folder();
   }
 
  private:
+  void sync_folder() const {
+    const std::filesystem::path folder = target_.has_parent_path() ? target_.parent_path() : ".";
+    const int descriptor = file_calls().open_folder(folder.c_str());
+    const bool synced = descriptor >= 0 && file_calls().fsync(descriptor) == 0;
+    // Some file systems cannot sync a folder, and need not.
+    const bool cannot = descriptor >= 0 && !synced && errno == EINVAL;
+    const std::string why = reason();
+    if (descriptor >= 0) file_calls().close(descriptor);
+    if (!synced && !cannot) {
+      fail(ErrorCode::io, "{}: is written, but its folder could not be synced: {}",
+           target_.string(), why);
+    }
+  }
+
   static void make_folder(const std::filesystem::path& folder) {
     std::error_code error;
     if (!folder.empty()) std::filesystem::create_directories(folder, error);

@@ -1,3 +1,5 @@
+#include <utility>
+
 #include <perch/core/check.h>
 #include <perch/optim/optimizer.h>
 
@@ -18,6 +20,11 @@ void Optimizer::step(std::vector<Parameter>& parameters, float learning_rate) {
     weight_decay_ = parameter.weight_decay;
     update(parameter.name, value, gradient);
   }
+}
+
+void Optimizer::set_state(std::int32_t iterations, Slots slots) {
+  iterations_ = iterations;
+  slots_ = std::move(slots);
 }
 
 void Optimizer::visit(Visitor& visitor) {

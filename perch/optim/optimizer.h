@@ -32,8 +32,15 @@ class Optimizer : public Visitable {
   /// Number of steps taken.
   std::int32_t iterations() const { return iterations_; }
 
+  /// What it was made with, by name: "learning_rate" -> "0.001". A checkpoint of other settings is
+  /// not gone on with.
+  virtual std::map<std::string, std::string> settings() const { return {}; }
+
   /// State tensors by slot ("m", "v", "momentum") and parameter name.
-  const std::map<std::string, std::map<std::string, Tensor>>& slots() const { return slots_; }
+  using Slots = std::map<std::string, std::map<std::string, Tensor>>;
+  const Slots& slots() const { return slots_; }
+  /// Goes on from this state, which slots() and iterations() once were.
+  void set_state(std::int32_t iterations, Slots slots);
   /// Reports "iterations" and each slot's tensors, "slot/parameter".
   void visit(Visitor& visitor) override;
 
@@ -49,7 +56,7 @@ class Optimizer : public Visitable {
   std::int32_t iterations_ = 0;
 
  private:
-  std::map<std::string, std::map<std::string, Tensor>> slots_;
+  Slots slots_;
   std::optional<float> weight_decay_;
 };
 

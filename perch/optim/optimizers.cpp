@@ -39,6 +39,13 @@ Sgd::Sgd(const Options& options) : options_(options) {
 }
 Sgd::Sgd() : Sgd(Options{}) {}
 
+std::map<std::string, std::string> Sgd::settings() const {
+  return {{"learning_rate", fmt::format("{}", options_.learning_rate)},
+          {"momentum", fmt::format("{}", options_.momentum)},
+          {"nesterov", fmt::format("{}", options_.nesterov)},
+          {"weight_decay", fmt::format("{}", options_.weight_decay)}};
+}
+
 void Sgd::begin_step(float learning_rate) {
   rate_ = learning_rate;
 }
@@ -65,6 +72,14 @@ Adam::Adam(const Options& options) : options_(options) {
   PERCH_CHECK(options.epsilon > 0.0f, "epsilon {} must be positive", options.epsilon);
 }
 Adam::Adam() : Adam(Options{}) {}
+
+std::map<std::string, std::string> Adam::settings() const {
+  return {{"learning_rate", fmt::format("{}", options_.learning_rate)},
+          {"beta_1", fmt::format("{}", options_.beta_1)},
+          {"beta_2", fmt::format("{}", options_.beta_2)},
+          {"epsilon", fmt::format("{}", options_.epsilon)},
+          {"weight_decay", fmt::format("{}", options_.weight_decay)}};
+}
 
 void Adam::begin_step(float learning_rate) {
   const auto steps = static_cast<float>(iterations());

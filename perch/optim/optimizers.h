@@ -19,6 +19,7 @@ class Sgd final : public Optimizer {
   Sgd();
   float learning_rate() const override { return options_.learning_rate; }
   std::string name() const override { return "sgd"; }
+  std::map<std::string, std::string> settings() const override;
   const Options& options() const { return options_; }
 
  private:
@@ -44,6 +45,7 @@ class Adam : public Optimizer {
   Adam();
   float learning_rate() const override { return options_.learning_rate; }
   std::string name() const override { return "adam"; }
+  std::map<std::string, std::string> settings() const override;
   const Options& options() const { return options_; }
 
  private:

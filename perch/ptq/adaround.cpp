@@ -3,6 +3,7 @@
 #include <numbers>
 
 #include <perch/core/check.h>
+#include <perch/core/interrupt.h>
 #include <perch/core/parallel.h>
 #include <perch/core/random.h>
 #include <perch/layers/state.h>
@@ -114,6 +115,7 @@ Tensor learn(const Task& task, const SoftRounding& rounding, const AdaRoundOptio
   std::vector<std::int64_t> rows(static_cast<std::size_t>(options.batch_size));
   std::uint64_t draw = 0;
   for (std::int64_t i = 0; i < options.iterations; ++i) {
+    throw_if_interrupted();
     for (std::int64_t& row : rows) row = random.bits(draw++) % task.inputs.count();
     const Variable y = task.output(task.inputs.take(rows), rounding.soft(v));
     y.backward(squared_error(y.value(), task.targets.take(rows)).gradient);

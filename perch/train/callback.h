@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include <perch/core/visitor.h>
+
 namespace perch {
 
 class Trainer;
@@ -32,11 +34,23 @@ struct BatchResult {
 
 struct TrainPlan {
   std::int64_t epochs = 0, batches = 0, batch_size = 0, train_images = 0, val_images = 0;
+  /// Steps that a training which is resumed has behind it, and its epochs.
+  std::int64_t steps_done = 0;
+  std::vector<EpochResult> epochs_done = {};
 };
 
-class Callback {
+/// What it knows from one step to the next, visit() reports, so that a resumed training goes on
+/// with it: config(), counter() and buffer() of any name.
+class Callback : public Visitable {
  public:
-  virtual ~Callback() = default;
+  /// Names that state in a checkpoint; empty: it has none.
+  virtual std::string state_name() const { return {}; }
+  void visit(Visitor&) override {}
+
+  /// Whether it takes Trainer::state() in on_state(), so that settings are noted at the begin.
+  virtual bool keeps_states() const { return false; }
+
+  /// A resumed training's state is put in behind this.
   virtual void on_train_begin(Trainer&, const TrainPlan&) {}
   virtual void on_epoch_begin(Trainer&, std::int64_t /*epoch*/) {}
   /// Gradients are complete, the weights not updated yet; a weight's backward() adds to its own.
@@ -46,6 +60,9 @@ class Callback {
   virtual void complete(EpochResult&) {}
   virtual void on_epoch_end(Trainer&, const EpochResult&) {}
   virtual void on_train_end(Trainer&) {}
+  /// Behind all callbacks' hooks of a step, of an epoch and of the training: Trainer::state() is
+  /// whole. `leaving`: nothing comes after, as the training is done or about to be interrupted.
+  virtual void on_state(Trainer&, bool /*leaving*/) {}
 };
 using CallbackPtr = std::shared_ptr<Callback>;
 
@@ -53,8 +70,8 @@ using CallbackPtr = std::shared_ptr<Callback>;
 /// else a plain line per epoch, and one every ten seconds within. Honours NO_COLOR and TERM=dumb.
 CallbackPtr progress_bar();
 /// epoch,loss,accuracy,val_loss,val_accuracy,images_per_second,seconds,oscillating; written row by
-/// row.
-/// An existing file is overwritten. Throws Error(cannot_create) at the begin of training.
+/// row, those that a resumed training has behind it first. An existing file is overwritten. Throws
+/// Error(cannot_create) at the begin of training.
 CallbackPtr csv_log(std::filesystem::path file);
 struct EarlyStoppingOptions {
   std::string monitor = "val_loss";  ///< loss, accuracy, val_loss, val_accuracy

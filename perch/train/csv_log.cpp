@@ -21,24 +21,27 @@ class CsvLog final : public Callback {
  public:
   explicit CsvLog(std::filesystem::path path) : path_(std::move(path)) {}
 
-  void on_train_begin(Trainer&, const TrainPlan&) override {
+  void on_train_begin(Trainer&, const TrainPlan& plan) override {
     file_.reset(std::fopen(path_.c_str(), "w"));
     if (!file_) {
       fail(ErrorCode::cannot_create, "csv_log: cannot create {}: {}; choose another file",
            path_.string(), std::strerror(errno));
     }
     write("epoch,loss,accuracy,val_loss,val_accuracy,images_per_second,seconds,oscillating\n");
+    for (const EpochResult& result : plan.epochs_done) write_row(result);
   }
 
-  void on_epoch_end(Trainer&, const EpochResult& r) override {
+  void on_epoch_end(Trainer&, const EpochResult& result) override { write_row(result); }
+
+  void on_train_end(Trainer&) override { file_.reset(); }
+
+ private:
+  void write_row(const EpochResult& r) {
     write(fmt::format("{},{},{},{},{},{:.1f},{:.3f},{}\n", r.epoch, r.loss, r.accuracy,
                       cell(r.val_loss), cell(r.val_accuracy), r.images_per_second, r.seconds,
                       cell(r.oscillating)));
   }
 
-  void on_train_end(Trainer&) override { file_.reset(); }
-
- private:
   // Flushed row by row, so that a run that is cut short leaves what it had.
   void write(const std::string& line) {
     if (std::fwrite(line.data(), 1, line.size(), file_.get()) != line.size() ||

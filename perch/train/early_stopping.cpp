@@ -17,6 +17,13 @@ class EarlyStopping final : public Callback {
     PERCH_CHECK(patience_ >= 0, "early_stopping: patience {} is below 0", patience_);
   }
 
+  std::string state_name() const override { return "early_stopping"; }
+  void visit(Visitor& visitor) override {
+    monitor_.visit(visitor);
+    visitor.config("waited", waited_);
+    visitor.part("best", best_);
+  }
+
   void on_train_begin(Trainer&, const TrainPlan& plan) override {
     monitor_.begin(plan);
     waited_ = 0;
@@ -52,6 +59,8 @@ class OnBest final : public Callback {
     PERCH_CHECK(save_ != nullptr, "on_best: no function to call");
   }
 
+  std::string state_name() const override { return "on_best"; }
+  void visit(Visitor& visitor) override { monitor_.visit(visitor); }
   void on_train_begin(Trainer&, const TrainPlan& plan) override { monitor_.begin(plan); }
   void on_epoch_end(Trainer& trainer, const EpochResult& result) override {
     if (monitor_.improves(result)) save_(trainer);

@@ -38,6 +38,14 @@ void Monitor::begin(const TrainPlan& plan) {
   best_.reset();
 }
 
+void Monitor::visit(Visitor& visitor) {
+  // As text, which keeps every bit.
+  std::string best = best_ ? fmt::format("{}", *best_) : std::string();
+  visitor.config("best", best);
+  best_.reset();
+  if (!best.empty()) best_ = std::stod(best);
+}
+
 bool Monitor::improves(const EpochResult& result) {
   const std::optional<double> value = value_of(name_, result);
   if (!value || std::isnan(*value)) return false;

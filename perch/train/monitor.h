@@ -21,6 +21,8 @@ class Monitor {
   /// True when the epoch's value is better than the best so far by more than min_delta: it is the
   /// best then. Never for a value that is not a number.
   bool improves(const EpochResult& result);
+  /// The best so far.
+  void visit(Visitor& visitor);
 
  private:
   std::string owner_, name_;

@@ -15,7 +15,7 @@ namespace perch {
 namespace {
 
 /// What happened to the levels of one weight tensor.
-class LevelHistory {
+class LevelHistory final : public Visitable {
  public:
   LevelHistory(QuantizeWrapper& wrapper, const std::string& weight)
       : quantizer_(*wrapper.quantizers().at(weight)),
@@ -26,6 +26,30 @@ class LevelHistory {
   std::int64_t above(float frequency) const {
     return std::ranges::count_if(elements_,
                                  [&](const Element& e) { return e.frequency > frequency; });
+  }
+
+  /// All elements as one tensor, [elements, 5]; none before the first step.
+  void visit(Visitor& visitor) override {
+    constexpr std::int64_t fields = 5;
+    Tensor packed;
+    if (!elements_.empty()) packed = Tensor({size(), fields});
+    float* out = packed.data();
+    for (const Element& e : elements_) {
+      for (const float x : {e.level, e.mean, e.frequency, e.direction, e.frozen ? 1.0f : 0.0f}) {
+        *out++ = x;
+      }
+    }
+    visitor.buffer("elements", packed);
+    elements_.resize(static_cast<std::size_t>(packed.empty() ? 0 : size()));
+    if (packed.size() != fields * static_cast<std::int64_t>(elements_.size())) {
+      fail(ErrorCode::bad_data, "oscillation: a state of {} for {} weights",
+           packed.shape().to_string(), size());
+    }
+    const float* in = packed.data();
+    for (Element& e : elements_) {
+      e = {in[0], in[1], in[2], in[3], in[4] != 0.0f};
+      in += fields;
+    }
   }
 
   /// Adds the gradient of strength |w - q(w)|^2.
@@ -142,7 +166,13 @@ class OscillationCallback final : public Callback {
     PERCH_CHECK(!histories_.empty(),
                 "oscillation: the model has no quantized weight that is trained; quantize one");
     steps_ = plan.epochs * plan.batches;
-    step_ = 0;
+    step_ = plan.steps_done;
+  }
+  std::string state_name() const override { return "oscillation"; }
+  void visit(Visitor& visitor) override {
+    for (std::size_t i = 0; i < histories_.size(); ++i) {
+      visitor.part(fmt::format("weight_{}", i), histories_[i]);
+    }
   }
   void on_gradients(Trainer&) override {
     if (options_.dampen == 0.0f) return;

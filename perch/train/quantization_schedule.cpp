@@ -51,12 +51,16 @@ class ScheduleCallback final : public Callback {
     bits_.clear();
     for (const auto& [time, bits] : schedule_.weight_bits) bits_.emplace_back(step_of(time), bits);
     check(plan.epochs * plan.batches);
-    step_ = 0;
-    apply();
+    // A resumed training passes what lies behind it once more; its state is put in afterwards.
+    for (step_ = 0; step_ < plan.steps_done; ++step_) switch_over();
+    switch_over();
+    apply_modes();
   }
   void on_batch_end(Trainer&, const BatchResult&) override {
     ++step_;
-    apply();
+    switch_over();
+    const bool moves = step_ == activations_from_ || step_ == ranges_until_ || step_ <= full_from_;
+    if (moves) apply_modes();
   }
 
  private:
@@ -97,7 +101,8 @@ class ScheduleCallback final : public Callback {
     }
   }
 
-  void apply() const {
+  /// What happens once, at this step.
+  void switch_over() const {
     for (const auto& [step, bits] : bits_) {
       if (step != step_) continue;
       for_main_weights([bits = bits](QuantizeWrapper& wrapper, const std::string& weight) {
@@ -107,9 +112,6 @@ class ScheduleCallback final : public Callback {
     if (step_ == batch_norm_until_) {
       for (BatchNorm* const norm : norms_) norm->freeze_statistics(true);
     }
-    const bool moves =
-        step_ == 0 || step_ == activations_from_ || step_ == ranges_until_ || step_ <= full_from_;
-    if (moves) apply_modes();
   }
 
   void apply_modes() const {

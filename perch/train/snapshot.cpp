@@ -8,6 +8,20 @@ Snapshot::Snapshot(Layer& model) {
   take(model);
 }
 
+void Snapshot::visit(Visitor& visitor) {
+  const auto visit_all = [&](const char* name, auto& values, const auto& report) {
+    auto count = static_cast<std::int64_t>(values.size());
+    visitor.config(name, count);
+    values.resize(static_cast<std::size_t>(count));
+    for (std::size_t i = 0; i < values.size(); ++i)
+      report(fmt::format("{}_{}", name, i), values[i]);
+  };
+  visit_all("tensor", tensors_,
+            [&](const std::string& name, Tensor& value) { visitor.buffer(name, value); });
+  visit_all("counter", counters_,
+            [&](const std::string& name, std::int32_t& value) { visitor.counter(name, value); });
+}
+
 void Snapshot::take(Layer& model) {
   tensors_.clear();
   counters_.clear();

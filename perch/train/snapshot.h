@@ -4,16 +4,19 @@
 #include <cstdint>
 #include <vector>
 
+#include <perch/core/visitor.h>
 #include <perch/layers/layer.h>
 
 namespace perch {
 
-class Snapshot {
+class Snapshot : public Visitable {
  public:
   Snapshot() = default;  ///< empty() is true
   explicit Snapshot(Layer& model);
 
   bool empty() const { return tensors_.empty() && counters_.empty(); }
+  /// Reports how many values there are, then each by its number.
+  void visit(Visitor& visitor) override;
   /// Takes the values anew.
   void take(Layer& model);
   /// Puts the values back. The model must be the one they were taken from.

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <utility>
@@ -8,11 +9,13 @@
 #include <perch/train/clip.h>
 #include <perch/train/non_finite.h>
 #include <perch/train/score.h>
+#include <perch/train/settings.h>
 
 namespace perch {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+using Settings = std::map<std::string, std::string>;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -56,12 +59,20 @@ void check(const FitOptions& options, std::int64_t train_images) {
 struct Trainer::Run {
   std::vector<Parameter> parameters;
   const FitOptions& options;
-  std::int64_t batches = 0;  // of an epoch; 0 outside of fit()
-  std::int64_t epoch = 0, batch = 0;
+  const Dataset* data = nullptr;
+  std::int64_t batches = 0;           // of an epoch; 0 outside of fit()
+  std::int64_t epoch = 0, batch = 0;  // under way; steps done in it
+  Totals totals = {};                 // of this epoch
+  double seconds_before = 0.0;        // spent in it before the training was resumed
+  Clock::time_point start = {};       // of it
+  History history = {};
+  Settings settings = {};  // where states are kept or resumed
+  bool whole = true;       // not amid a step or the end of an epoch
 
+  std::int64_t step() const { return epoch * batches + batch; }
+  double seconds() const { return seconds_before + seconds_since(start); }
   float schedule_factor() const {
-    return static_cast<float>(
-        options.schedule.factor(epoch * batches + batch, options.epochs * batches));
+    return static_cast<float>(options.schedule.factor(step(), options.epochs * batches));
   }
 };
 
@@ -84,52 +95,128 @@ History Trainer::fit(const Dataset& data, const FitOptions& options) {
   }
 
   stop_ = false;
-  Run run{trainable_parameters(options), options, loader.batches()};
-  const TrainPlan plan{options.epochs, run.batches, options.batch_size, train.size(),
-                       validation.size()};
+  Run run{trainable_parameters(options), options, &data, loader.batches()};
+  // As the model is before schedules move its settings.
+  const auto keeps = [](const CallbackPtr& callback) { return callback->keeps_states(); };
+  if (options.resume || std::ranges::any_of(options.callbacks, keeps)) {
+    run.settings = settings_of(model_, *optimizer_, loss_, fuse_, data, options);
+  }
+  if (options.resume) take_up(*options.resume, run);
+  run_ = &run;
+  struct Leave {
+    Run*& run;
+    ~Leave() { run = nullptr; }
+  } leave{run_};
+  const TrainPlan plan{options.epochs,    run.batches, options.batch_size, train.size(),
+                       validation.size(), run.step(),  run.history.epochs};
   for (const CallbackPtr& callback : options.callbacks) callback->on_train_begin(*this, plan);
-  History history;
-  for (; run.epoch < options.epochs && !stop_; ++run.epoch) {
-    const Clock::time_point start = Clock::now();
-    for (const CallbackPtr& callback : options.callbacks) {
-      callback->on_epoch_begin(*this, run.epoch);
-    }
-    EpochResult result = train_epoch(loader, run);
-    if (validation_loader) {
-      const Evaluation evaluation = evaluate(*validation_loader);
-      result.val_loss = evaluation.loss;
-      result.val_accuracy = evaluation.accuracy;
-    }
-    result.seconds = seconds_since(start);
-    for (const CallbackPtr& callback : options.callbacks) callback->complete(result);
-    history.epochs.push_back(result);
-    for (const CallbackPtr& callback : options.callbacks) callback->on_epoch_end(*this, result);
+  if (options.resume) restore_state(*options.resume, model_, *optimizer_, options.callbacks);
+  try {
+    while (run.epoch < options.epochs && !stop_) run_epoch(loader, validation_loader, run);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::interrupted && run.whole) tell_state(run, true);
+    throw;
   }
   for (const CallbackPtr& callback : options.callbacks) callback->on_train_end(*this);
-  return history;
+  tell_state(run, true);
+  return run.history;
+}
+
+/// Puts a training where another one was.
+void Trainer::take_up(const TrainingState& state, Run& run) {
+  std::vector<std::string> found = differences(state.settings, run.settings);
+  if (!found.empty() && !run.options.resume_anyway) {
+    constexpr std::size_t shown = 6;
+    const std::size_t more = found.size() - std::min(found.size(), shown);
+    found.resize(found.size() - more);
+    if (more > 0) found.push_back(fmt::format("and {} more", more));
+    fail(ErrorCode::usage,
+         "the checkpoint is of another training: {}; start afresh, or resume anyway",
+         fmt::join(found, "; "));
+  }
+  if (state.epoch < 0 || state.batch < 0 || state.batch > run.batches) {
+    fail(ErrorCode::bad_data, "the checkpoint is at step {} of {} in epoch {}", state.batch,
+         run.batches, state.epoch + 1);
+  }
+  run.epoch = state.epoch;
+  run.batch = state.batch;
+  run.totals = state.totals;
+  run.seconds_before = state.seconds;
+  run.history.epochs = state.history;
+  stop_ = state.stopped;
+}
+
+TrainingState Trainer::state() {
+  PERCH_CHECK(run_ != nullptr, "Trainer: there is no state outside of fit()");
+  TrainingState state{.epoch = run_->epoch,
+                      .batch = run_->batch,
+                      .step = run_->step(),
+                      .totals = run_->totals,
+                      .seconds = run_->seconds(),
+                      .stopped = stop_,
+                      .history = run_->history.epochs,
+                      .settings = run_->settings};
+  collect_state(model_, *optimizer_, run_->options.callbacks, state);
+  return state;
+}
+
+void Trainer::tell_state(const Run& run, bool leaving) {
+  for (const CallbackPtr& callback : run.options.callbacks) callback->on_state(*this, leaving);
+}
+
+void Trainer::run_epoch(Loader& loader, std::optional<Loader>& validation, Run& run) {
+  run.start = Clock::now();
+  const auto& callbacks = run.options.callbacks;
+  for (const CallbackPtr& callback : callbacks) callback->on_epoch_begin(*this, run.epoch);
+  EpochResult result = train_epoch(loader, run);
+  if (validation) {
+    const Evaluation evaluation = evaluate(*validation);
+    result.val_loss = evaluation.loss;
+    result.val_accuracy = evaluation.accuracy;
+  }
+  result.seconds = run.seconds();
+  run.whole = false;
+  for (const CallbackPtr& callback : callbacks) callback->complete(result);
+  run.history.epochs.push_back(result);
+  for (const CallbackPtr& callback : callbacks) callback->on_epoch_end(*this, result);
+  ++run.epoch;
+  run.batch = 0;
+  run.totals = {};
+  run.seconds_before = 0.0;
+  run.start = Clock::now();
+  run.whole = true;
+  tell_state(run, false);
 }
 
 EpochResult Trainer::train_epoch(Loader& loader, Run& run) {
-  const Clock::time_point start = Clock::now();
   plan();
-  Totals totals;
   Batch batch;
-  loader.start(run.epoch);
+  if (run.batch < run.batches) loader.start(run.epoch, run.batch);
   const auto next = [&] {
     const ProfileScope scope("data", "", "wait for the next batch");
     return loader.next(batch);
   };
-  for (run.batch = 0; next(); ++run.batch) {
+  while (run.batch < run.batches) {
+    next();
+    run.whole = false;
     const float rate = optimizer_->learning_rate() * run.schedule_factor();
     const Score score = step(batch, rate, run);
-    totals.add(score.loss.value().item(), score.correct, batch.size());
-    const BatchResult result{run.epoch,           run.batch,          run.batches,
-                             totals.images,       totals.mean_loss(), totals.accuracy(),
-                             seconds_since(start)};
+    run.totals.add(score.loss.value().item(), score.correct, batch.size());
+    const BatchResult result{run.epoch,
+                             run.batch,
+                             run.batches,
+                             run.totals.images,
+                             run.totals.mean_loss(),
+                             run.totals.accuracy(),
+                             run.seconds()};
     for (const CallbackPtr& callback : run.options.callbacks) callback->on_batch_end(*this, result);
+    ++run.batch;
+    run.whole = true;
+    if (run.batch < run.batches) tell_state(run, false);
   }
-  EpochResult result{.epoch = run.epoch, .loss = totals.mean_loss(), .accuracy = totals.accuracy()};
-  result.images_per_second = static_cast<double>(totals.images) / seconds_since(start);
+  EpochResult result{
+      .epoch = run.epoch, .loss = run.totals.mean_loss(), .accuracy = run.totals.accuracy()};
+  result.images_per_second = static_cast<double>(run.totals.images) / run.seconds();
   return result;
 }
 

@@ -3,8 +3,10 @@
 
 #include <concepts>
 #include <iosfwd>
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -15,6 +17,7 @@
 #include <perch/optim/schedule.h>
 #include <perch/train/callback.h>
 #include <perch/train/loss.h>
+#include <perch/train/training_state.h>
 
 namespace perch {
 
@@ -33,6 +36,13 @@ struct FitOptions {
   float range_rate_factor = 1.0f;
   float range_weight_decay = 0.0f;
   std::vector<CallbackPtr> callbacks = {};
+  /// Goes on from this state instead of from the model as it is. With the same data and options
+  /// the end is that of a training that was never stopped, to the bit.
+  std::shared_ptr<const TrainingState> resume = nullptr;
+  /// Even where the state's settings are others than these.
+  bool resume_anyway = false;
+  /// The caller's own that a resumed training must agree in.
+  std::map<std::string, std::string> settings = {};
 };
 
 struct History {
@@ -62,9 +72,11 @@ class Trainer {
   Trainer(Model& model, std::unique_ptr<Optimizer> optimizer, Loss loss);
 
   /// Throws Error(usage) for a batch size outside [1, training images], a split outside [0, 1) or
-  /// one that leaves no image on either side, and for data that do not fit the model;
-  /// Error(failure) when the loss is no longer finite, naming the step and the first layer with a
-  /// non-finite value.
+  /// one that leaves no image on either side, for data that do not fit the model, and for a state
+  /// to resume whose settings differ, with the differences; Error(bad_data) for one that does not
+  /// fit the model; Error(failure) when the loss is no longer finite, naming the step and the first
+  /// layer with a non-finite value; Error(interrupted), behind a step that is complete, where a
+  /// stop was asked for (see interrupt.h).
   History fit(const Dataset& data, const FitOptions& options);
   /// Inference mode; changes nothing in the model. (The batch size is training's, so that the
   /// buffers are too.)
@@ -78,19 +90,23 @@ class Trainer {
   /// Whether layers run in fused blocks (see fuse.h); fusion_by_default() unless told otherwise.
   void set_fuse(bool fuse) { fuse_ = fuse; }
   void stop() { stop_ = true; }  ///< ends fit() after the current epoch
+  /// What fit() is at, for callbacks in on_state(). Throws Error(usage) outside of fit().
+  TrainingState state();
   Model& model() { return model_; }
   Optimizer& optimizer() { return *optimizer_; }
 
  private:
   struct Score;
-  struct Totals;
   struct Run;
 
   void plan();
   Variable forward(const Batch& batch, const Context& context);
   Score score(const Batch& batch, const Context& context);
   Score step(const Batch& batch, float learning_rate, Run& run);
+  void take_up(const TrainingState& state, Run& run);
+  void run_epoch(Loader& loader, std::optional<Loader>& validation, Run& run);
   EpochResult train_epoch(Loader& loader, Run& run);
+  void tell_state(const Run& run, bool leaving);
   Evaluation evaluate(Loader& loader);
   void check_fits(const char* verb, const Dataset& data) const;
   std::vector<Parameter> trainable_parameters(const FitOptions& options);
@@ -100,6 +116,7 @@ class Trainer {
   Loss loss_;
   bool fuse_ = fusion_by_default();
   std::optional<FusedModel> fused_;  // of the present pass over data
+  Run* run_ = nullptr;               // of fit(), while it runs
   bool stop_ = false;
   bool warned_ = false;  // of a softmax before a loss that expects logits
 };

@@ -93,8 +93,11 @@ TEST_CASE("a grid that is killed again and again ends as one that was not") {
   const TestFolder folder;
   const std::string data = write_data(folder), whole = folder / "whole", killed = folder / "killed";
   events(grid(data, whole));
-  for (const char* seconds : {"0.2", "0.4", "0.6", "0.9"}) {
-    Arguments command = {"timeout", "-s", "KILL", seconds, PERCH_TEST_BINARY_DIR "/perch"};
+  int rounds = 0;
+  for (const char* seconds :
+       {"0.2", "0.4", "0.6", "0.9", "0.3", "0.5", "0.7", "0.8", "0.4", "0.6"}) {
+    const char* const signal = ++rounds % 2 == 0 ? "TERM" : "KILL";
+    Arguments command = {"timeout", "-s", signal, seconds, PERCH_TEST_BINARY_DIR "/perch"};
     const Arguments rest = grid(data, killed);
     command.insert(command.end(), rest.begin(), rest.end());
     run_process(command, {});

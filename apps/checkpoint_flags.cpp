@@ -1,0 +1,91 @@
+#include "checkpoint_flags.h"
+
+#include <charconv>
+#include <cmath>
+
+#include <CLI/CLI.hpp>
+
+#include <perch/core/check.h>
+
+using namespace perch;
+namespace fs = std::filesystem;
+
+void CheckpointFlags::add_to(CLI::App& app) {
+  const std::string group = "Checkpoints (in SAVE/NAME.checkpoints)";
+  app.add_option("--checkpoint-every", every_,
+                 "Steps, or seconds as 30s, between checkpoints; 0: only at the end and when "
+                 "interrupted")
+      ->type_name("N|Ns")
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--keep", keep_, "The newest so many are kept; 0: no checkpoints at all")
+      ->type_name("N")
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--resume", resume_,
+                 "Go on from the newest checkpoint (auto; from the begin if there is none), or "
+                 "from this file or folder")
+      ->type_name("auto|PATH")
+      ->group(group);
+  app.add_flag("--resume-anyway", anyway_, "Even if it is of other settings or data")->group(group);
+}
+
+io::CheckpointTimes CheckpointFlags::times() const {
+  const bool seconds = every_.ends_with("s");
+  const char* const end = every_.data() + every_.size() - (seconds ? 1 : 0);
+  double number = 0.0;
+  const auto [rest, error] = std::from_chars(every_.data(), end, number);
+  PERCH_CHECK(error == std::errc() && rest == end && std::isfinite(number) && number >= 0.0 &&
+                  (seconds || number == std::floor(number)),
+              "--checkpoint-every is '{}'; give a number of steps, or of seconds as 30s", every_);
+  if (seconds) return {.seconds = number};
+  return {.steps = static_cast<std::int64_t>(number), .seconds = 0.0};
+}
+
+void CheckpointFlags::check() const {
+  times();
+  PERCH_CHECK(keep_ >= 0, "--keep is {}, must not be negative", keep_);
+  PERCH_CHECK(keep_ > 0 || resume_ != "auto",
+              "--resume auto looks for checkpoints, --keep 0 makes none; leave one out");
+  PERCH_CHECK(!anyway_ || !resume_.empty(), "--resume-anyway has no effect without --resume");
+}
+
+std::unique_ptr<io::CheckpointFolder> CheckpointFlags::open(const fs::path& model) const {
+  if (keep_ == 0) return nullptr;
+  return std::make_unique<io::CheckpointFolder>(fs::path(model).replace_extension(".checkpoints"),
+                                                keep_);
+}
+
+std::shared_ptr<const TrainingState> CheckpointFlags::state(
+    const io::CheckpointFolder* folder) const {
+  if (resume_.empty()) return nullptr;
+  if (resume_ == "auto") return io::newest_checkpoint(folder->path());
+  if (!fs::is_directory(resume_)) {
+    return std::make_shared<const TrainingState>(io::load_checkpoint(resume_));
+  }
+  auto state = io::newest_checkpoint(resume_);
+  if (state == nullptr) {
+    fail(ErrorCode::missing_input, "--resume: there is no checkpoint in {}; give another place",
+         resume_);
+  }
+  return state;
+}
+
+FitOptions CheckpointFlags::apply(io::CheckpointFolder* folder, FitOptions fit) const {
+  if (folder != nullptr) fit.callbacks.push_back(folder->callback(times()));
+  fit.resume = state(folder);
+  fit.resume_anyway = anyway_;
+  return fit;
+}
+
+std::map<std::string, std::string> further_settings(const CLI::App& train) {
+  std::map<std::string, std::string> settings;
+  for (const char* const name :
+       {"--calibrate", "--reestimate-batch-norm", "--integer-forward", "--activations-from",
+        "--full-from", "--ranges-until", "--batch-norm-until", "--bits-schedule", "--oscillations",
+        "--dampen", "--freeze-oscillating"}) {
+    const CLI::Option* const option = train.get_option(name);
+    if (option->count() > 0) settings[name] = fmt::format("{}", fmt::join(option->results(), ","));
+  }
+  return settings;
+}

@@ -1,0 +1,178 @@
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include <perch/core/check.h>
+#include <perch/datasets/sha256.h>
+#include <perch/io/atomic_file.h>
+#include <perch/io/checkpoint.h>
+#include <perch/io/safetensors.h>
+
+namespace perch::io {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr const char* format_name = "perch-checkpoint";
+// Raised when a reader of the former version would misunderstand the file.
+constexpr const char* format_version = "1";
+
+// Metadata keys. The last one covers all the others.
+constexpr const char *key_format = "format", *key_version = "format_version",
+                     *key_perch = "perch_version", *key_state = "state",
+                     *key_tensors = "tensors_sha256", *key_rest = "metadata_sha256";
+
+// JSON has no such numbers as "nan".
+Json number(double value) {
+  return std::isfinite(value) ? Json(value) : Json(fmt::format("{}", value));
+}
+double number(const Json& json) {
+  return json.is_string() ? std::stod(json.get<std::string>()) : json.get<double>();
+}
+Json optional(const std::optional<double>& value) {
+  return value ? number(*value) : Json();
+}
+std::optional<double> optional(const Json& json) {
+  return json.is_null() ? std::nullopt : std::optional(number(json));
+}
+
+Json to_json(const EpochResult& epoch) {
+  return {{"epoch", epoch.epoch},
+          {"loss", number(epoch.loss)},
+          {"accuracy", number(epoch.accuracy)},
+          {"val_loss", optional(epoch.val_loss)},
+          {"val_accuracy", optional(epoch.val_accuracy)},
+          {"images_per_second", number(epoch.images_per_second)},
+          {"seconds", number(epoch.seconds)},
+          {"oscillating", optional(epoch.oscillating)}};
+}
+
+EpochResult epoch_from(const Json& json) {
+  return {.epoch = json.at("epoch"),
+          .loss = number(json.at("loss")),
+          .accuracy = number(json.at("accuracy")),
+          .val_loss = optional(json.at("val_loss")),
+          .val_accuracy = optional(json.at("val_accuracy")),
+          .images_per_second = number(json.at("images_per_second")),
+          .seconds = number(json.at("seconds")),
+          .oscillating = optional(json.at("oscillating"))};
+}
+
+Json to_json(const TrainingState& state) {
+  Json history = Json::array();
+  for (const EpochResult& epoch : state.history) history.push_back(to_json(epoch));
+  return {{"epoch", state.epoch},
+          {"batch", state.batch},
+          {"step", state.step},
+          {"loss", number(state.totals.loss)},
+          {"correct", state.totals.correct},
+          {"images", state.totals.images},
+          {"seconds", number(state.seconds)},
+          {"stopped", state.stopped},
+          {"history", std::move(history)},
+          {"values", state.values},
+          {"settings", state.settings}};
+}
+
+TrainingState state_from(const Json& json) {
+  TrainingState state{.epoch = json.at("epoch"),
+                      .batch = json.at("batch"),
+                      .step = json.at("step"),
+                      .totals = {.loss = number(json.at("loss")),
+                                 .correct = json.at("correct"),
+                                 .images = json.at("images")},
+                      .seconds = number(json.at("seconds")),
+                      .stopped = json.at("stopped"),
+                      .values = json.at("values"),
+                      .settings = json.at("settings")};
+  for (const Json& epoch : json.at("history")) state.history.push_back(epoch_from(epoch));
+  return state;
+}
+
+std::string checksum_of(const Tensor& tensor) {
+  datasets::Sha256 digest;
+  const std::string shape = tensor.shape().to_string();
+  digest.add(shape.data(), shape.size());
+  digest.add(tensor.data(), static_cast<std::size_t>(tensor.size()) * sizeof(float));
+  return digest.digits();
+}
+
+std::string checksum_of(const std::map<std::string, std::string>& metadata) {
+  datasets::Sha256 digest;
+  for (const auto& [key, value] : metadata) {
+    if (key == key_rest) continue;
+    const std::string line = fmt::format("{}:{}:{}:{}\n", key.size(), key, value.size(), value);
+    digest.add(line.data(), line.size());
+  }
+  return digest.digits();
+}
+
+/// Refuses what is not as it was written.
+void check(const SafeTensors& content, const std::string& file) {
+  const auto value = [&](const char* key) {
+    const auto found = content.metadata.find(key);
+    return found == content.metadata.end() ? std::string() : found->second;
+  };
+  if (value(key_format) != format_name) {
+    fail(ErrorCode::bad_data, "{}: is no checkpoint of perch", file);
+  }
+  if (value(key_version) != format_version) {
+    fail(ErrorCode::bad_data, "{}: is a checkpoint of version {}, this perch reads {}; use a newer",
+         file, value(key_version), format_version);
+  }
+  if (value(key_rest) != checksum_of(content.metadata)) {
+    fail(ErrorCode::bad_data, "{}: is damaged: its state is not what was written", file);
+  }
+  const std::map<std::string, std::string> sums = Json::parse(value(key_tensors));
+  if (sums.size() != content.tensors.size()) {
+    fail(ErrorCode::bad_data, "{}: is damaged: {} tensors of {}", file, content.tensors.size(),
+         sums.size());
+  }
+  for (const auto& [name, tensor] : content.tensors) {
+    const auto sum = sums.find(name);
+    if (sum == sums.end() || sum->second != checksum_of(tensor)) {
+      fail(ErrorCode::bad_data, "{}: is damaged: {} is not what was written", file, name);
+    }
+  }
+}
+
+TrainingState state_of(SafeTensors content, const std::string& file) {
+  try {
+    check(content, file);
+    TrainingState state = state_from(Json::parse(content.metadata.at(key_state)));
+    state.tensors = std::move(content.tensors);
+    return state;
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    fail(ErrorCode::bad_data, "{}: its state cannot be read: {}", file, error.what());
+  }
+}
+
+}  // namespace
+
+void save_checkpoint(const TrainingState& state, const std::filesystem::path& file) {
+  SafeTensors content{.tensors = state.tensors};
+  Json sums = Json::object();
+  for (const auto& [name, tensor] : state.tensors) sums[name] = checksum_of(tensor);
+  content.metadata = {
+      {key_format, format_name},
+      {key_version, format_version},
+      {key_perch, PERCH_VERSION},
+      {key_state, to_json(state).dump(-1, ' ', false, Json::error_handler_t::replace)},
+      {key_tensors, sums.dump()}};
+  content.metadata[key_rest] = checksum_of(content.metadata);
+  write_atomically(file, safetensors_bytes(content));
+}
+
+TrainingState load_checkpoint(const std::filesystem::path& file) {
+  return state_of(read_safetensors(file), file.string());
+}
+
+TrainingState parse_checkpoint(std::span<const std::byte> bytes, const std::string& file) {
+  return state_of(parse_safetensors(bytes, file), file);
+}
+
+}  // namespace perch::io

@@ -1,0 +1,149 @@
+// perch train, stopped by signals and gone on with.
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <thread>
+
+#include <catch2/catch.hpp>
+#include <tests/apps/command_line.h>
+
+using namespace perch::test;
+using Catch::Contains;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* perch_program = PERCH_TEST_BINARY_DIR "/perch";
+constexpr const char* stem = "depthwise_net_8wbits_8abits_asym_full_perch_AV";
+
+/// Long enough to be stopped amid it.
+Arguments training(const std::string& data, const std::string& save) {
+  return {"train",     "depthwise_net",  "--data",    data,         "--save",
+          save,        "--per-channel",  "--epochs",  "6",          "--batch-size",
+          "20",        "--ranges-until", "3epochs",   "--schedule", "step",
+          "--augment", "--quiet",        "--threads", "1",          "--checkpoint-every",
+          "3"};
+}
+
+Arguments with(Arguments arguments, const Arguments& more) {
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
+
+/// Ends it by a signal after so many seconds, if it is still running then.
+ProcessResult run_for(const std::string& seconds, const std::string& signal,
+                      const Arguments& arguments) {
+  return run_process(
+      with({"timeout", "--preserve-status", "-s", signal, seconds, perch_program}, arguments));
+}
+
+std::string model_in(const std::string& save) {
+  return read_file(fs::path(save) / (std::string(stem) + ".h5"));
+}
+
+}  // namespace
+
+TEST_CASE("a training that is killed again and again ends in the same file") {
+  const TestFolder folder;
+  const std::string data = write_data(folder, 400, 40), whole = folder / "whole";
+  const std::string killed = folder / "killed", stopped = folder / "stopped";
+  const Json expected = result(training(data, whole));
+
+  std::string seconds;
+  for (int i = 0; i < 20; ++i) {
+    seconds = std::to_string(0.05 + 0.02 * i);
+    const ProcessResult process =
+        run_for(seconds, "KILL", with(training(data, killed), {"--resume", "auto"}));
+    if (process.exit_code == 0) break;
+    CHECK(process.exit_code == 128 + SIGKILL);
+  }
+  const Json after = result(with(training(data, killed), {"--resume", "auto"}));
+  CHECK(model_in(killed) == model_in(whole));
+  CHECK(after.at("test_loss") == expected.at("test_loss"));
+
+  // SIGTERM loses nothing at all and says how to go on.
+  int times = 0;
+  for (int i = 0; i < 20; ++i) {
+    const ProcessResult process = run_for(std::to_string(0.1 + 0.03 * i), "TERM",
+                                          with(training(data, stopped), {"--resume", "auto"}));
+    if (process.exit_code == 0) break;
+    CHECK(process.exit_code == 75);
+    CHECK_THAT(process.err, Contains("--resume auto goes on"));
+    ++times;
+  }
+  CHECK(times >= 1);
+  result(with(training(data, stopped), {"--resume", "auto"}));
+  CHECK(model_in(stopped) == model_in(whole));
+}
+
+TEST_CASE("a complete training is not repeated, and --resume decides what becomes of it") {
+  const TestFolder folder;
+  const std::string data = write_data(folder), save = folder / "save";
+  const Arguments once = with(training(data, save), {"--resume", "auto"});
+  const auto first = events(once);
+  const fs::path model = fs::path(save) / (std::string(stem) + ".h5");
+  const auto written = fs::last_write_time(model);
+  const auto again = events(once);
+  CHECK(again == first);
+  CHECK(fs::last_write_time(model) == written);
+  // One model, and one folder of checkpoints.
+  std::size_t files = 0;
+  for (const auto& entry : fs::directory_iterator(save)) files += entry.is_regular_file();
+  CHECK(files == 1);
+  CHECK(fs::is_directory(fs::path(save) / (std::string(stem) + ".checkpoints")));
+
+  // Lost, it is made again from the last state.
+  const std::string bytes = read_file(model);
+  fs::remove(model);
+  result(once);
+  CHECK(read_file(model) == bytes);
+
+  // Other settings, other data.
+  check_error(run_perch(with(once, {"--seed", "5"})), 2, {"seed: 0 in the checkpoint, 5 now"});
+  const Arguments other = {"--clip-norm", "2"};
+  check_error(run_perch(with(once, other)), 2, {"clip_norm: 0 in the checkpoint, 2 now"});
+  result(with(with(once, other), {"--resume-anyway"}));
+  CHECK(read_file(model) == bytes);
+  // Without --resume it begins anew.
+  result(with(training(data, save), {"--seed", "5"}));
+  CHECK(read_file(model) != bytes);
+}
+
+TEST_CASE("checkpoints: what cannot be is refused, what cannot be written is told") {
+  const TestFolder folder;
+  const std::string data = write_data(folder), save = folder / "save";
+  const auto refused = [&](const Arguments& more, int exit_code,
+                           const std::vector<std::string>& words) {
+    check_error(run_perch(with(training(data, save), more)), exit_code, words);
+  };
+  refused({"--checkpoint-every", "2.5"}, 2, {"--checkpoint-every"});
+  refused({"--checkpoint-every", "soon"}, 2, {"--checkpoint-every"});
+  refused({"--keep", "-1"}, 2, {"--keep"});
+  refused({"--keep", "0", "--resume", "auto"}, 2, {"--keep 0"});
+  refused({"--resume-anyway"}, 2, {"--resume-anyway", "--resume"});
+  refused({"--resume", folder / "none.safetensors"}, 66, {"none.safetensors"});
+  write_file(fs::path(folder / "damaged.safetensors"), std::string("torn"));
+  refused({"--resume", folder / "damaged.safetensors"}, 65, {"damaged.safetensors"});
+
+  // In use by another process.
+  const std::string checkpoints = save + "/" + stem + ".checkpoints";
+  fs::create_directories(checkpoints);
+  const ProcessResult locked =
+      run_process(with({"flock", checkpoints + "/.lock", perch_program}, training(data, save)));
+  check_error(locked, 73, {"in use", stem});
+
+  // No room for checkpoints, three times as large as the model: told at the end.
+  Arguments larger = training(data, save);
+  larger[1] = std::string("temp_net");
+  const fs::path model = result(larger).at("model").get<std::string>();
+  const std::string blocks = std::to_string(fs::file_size(model) / 512 + 2);
+  fs::remove_all(save);
+  const ProcessResult full = run_process(
+      with({"sh", "-c", "trap '' XFSZ; ulimit -f " + blocks + "; exec \"$@\"", "sh", perch_program},
+           larger));
+  CHECK(full.exit_code == 74);
+  CHECK_THAT(full.err, Contains("warning: no checkpoint of step 3") &&
+                           Contains("checkpoints could not be written"));
+  CHECK(fs::is_regular_file(model));
+  CHECK_FALSE(fs::exists(fs::path(model).replace_extension(".checkpoints") / "complete.json"));
+}

@@ -1,0 +1,426 @@
+// Checkpoint files: whole or refused, whatever happens to them or to their writing.
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <map>
+#include <optional>
+#include <set>
+
+#include <catch2/catch.hpp>
+#include <fcntl.h>
+#include <tests/support/errors.h>
+#include <tests/support/temp_folder.h>
+#include <unistd.h>
+
+#include <perch/core/random.h>
+#include <perch/io/atomic_file.h>
+#include <perch/io/checkpoint.h>
+#include <perch/io/file_calls.h>
+#include <perch/io/safetensors.h>
+
+using namespace perch;
+using namespace perch::test;
+using namespace perch::io;
+using Catch::Contains;
+namespace fs = std::filesystem;
+
+namespace {
+
+TrainingState some_state(std::int64_t step = 500) {
+  TrainingState state{.epoch = 2, .batch = 100, .step = step};
+  state.totals = {.loss = 0.1 + 0.2, .correct = 7, .images = 64};
+  state.seconds = 1.5;
+  state.history = {{.epoch = 0,
+                    .loss = 2.25,
+                    .accuracy = 0.1,
+                    .val_loss = std::numeric_limits<double>::infinity()},
+                   {.epoch = 1, .loss = 1.0 / 3.0, .accuracy = 0.25, .oscillating = 0.5}};
+  state.tensors = {{"model/conv2d/kernel", Tensor({2, 2}, {1.0f, -2.5f, 3e-38f, 4.0f})},
+                   {"model/quant_conv2d/kernel_min", Tensor::scalar(-0.75f)},
+                   {"optimizer/m/conv2d/kernel", Tensor({2, 2}, {0.0f, -0.0f, 1e-45f, 4.0f})}};
+  state.values = {{"model/quant_conv2d/optimizer_step", "500"}, {"optimizer/iterations", "500"}};
+  state.settings = {{"epochs", "5"}, {"note", "Müller \"\n"}};
+  return state;
+}
+
+void check_same(const TrainingState& a, const TrainingState& b) {
+  CHECK(a.step == b.step);
+  CHECK((a.epoch == b.epoch && a.batch == b.batch && a.stopped == b.stopped));
+  CHECK((a.totals.loss == b.totals.loss && a.totals.correct == b.totals.correct &&
+         a.totals.images == b.totals.images && a.seconds == b.seconds));
+  CHECK(a.values == b.values);
+  CHECK(a.settings == b.settings);
+  REQUIRE(a.history.size() == b.history.size());
+  for (std::size_t i = 0; i < a.history.size(); ++i) {
+    CHECK(a.history[i].loss == b.history[i].loss);
+    CHECK(a.history[i].val_loss == b.history[i].val_loss);
+    CHECK(a.history[i].oscillating == b.history[i].oscillating);
+  }
+  REQUIRE(a.tensors.size() == b.tensors.size());
+  for (const auto& [name, tensor] : a.tensors) {
+    const Tensor& other = b.tensors.at(name);
+    CHECK(tensor.shape() == other.shape());
+    CHECK(std::memcmp(tensor.data(), other.data(), tensor.values().size_bytes()) == 0);
+  }
+}
+
+/// True when the bytes are refused as they should be; what loads must be what was saved.
+bool refused(const std::string& bytes, const TrainingState& saved) {
+  try {
+    check_same(parse_checkpoint(std::as_bytes(std::span(bytes)), "a.safetensors"), saved);
+    return false;
+  } catch (const Error& error) {
+    CHECK(static_cast<int>(error.code()) == static_cast<int>(ErrorCode::bad_data));
+    CHECK_THAT(error.what(), Contains("a.safetensors"));
+    return true;
+  }
+}
+
+// Writing, call by call. Calls fail from a chosen one on, or once; what was done is noted.
+struct Calls {
+  int number = 0, fail_at = -1, error = ENOSPC;
+  bool short_writes = false;
+};
+Calls calls;
+FileCalls real;
+
+bool fails() {
+  if (calls.number++ != calls.fail_at) return false;
+  errno = calls.error;
+  return true;
+}
+
+class Injected {
+ public:
+  explicit Injected(const Calls& wanted) {
+    calls = wanted;
+    real = file_calls();
+    file_calls() = {
+        .make_temporary = [](char* path) { return fails() ? -1 : real.make_temporary(path); },
+        .open_folder = [](const char* path) { return fails() ? -1 : real.open_folder(path); },
+        .write = [](int descriptor, const void* data, std::size_t size) -> ssize_t {
+          if (fails()) return -1;
+          return real.write(descriptor, data, calls.short_writes ? (size + 1) / 2 : size);
+        },
+        .fsync = [](int descriptor) { return fails() ? -1 : real.fsync(descriptor); },
+        .close =
+            [](int descriptor) {
+              const bool failed = fails();
+              const int result = real.close(descriptor);
+              if (failed) errno = calls.error;
+              return failed ? -1 : result;
+            },
+        .rename = [](const char* from,
+                     const char* to) { return fails() ? -1 : real.rename(from, to); },
+        .unlink = [](const char* path) { return fails() ? -1 : real.unlink(path); },
+    };
+  }
+  ~Injected() { file_calls() = real; }
+};
+
+std::set<std::string> names_in(const fs::path& folder) {
+  std::set<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    names.insert(entry.path().filename().string());
+  }
+  return names;
+}
+
+int open_descriptors() {
+  int count = 0;
+  for ([[maybe_unused]] const auto& entry : fs::directory_iterator("/proc/self/fd")) ++count;
+  return count;
+}
+
+}  // namespace
+
+TEST_CASE("a checkpoint comes back as it was saved") {
+  const TempFolder folder;
+  const TrainingState state = some_state();
+  save_checkpoint(state, folder / "a.safetensors");
+  check_same(load_checkpoint(folder / "a.safetensors"), state);
+  CHECK_THAT(error_of(ErrorCode::missing_input, [&] { load_checkpoint(folder / "b"); }),
+             Contains("b"));
+  // Safetensors, but none of ours; and one of a later perch.
+  SafeTensors content = read_safetensors(folder / "a.safetensors");
+  content.metadata["format_version"] = "2";
+  write_atomically(folder / "later", safetensors_bytes(content));
+  CHECK_THAT(error_of(ErrorCode::bad_data, [&] { load_checkpoint(folder / "later"); }),
+             Contains("version 2"));
+  content.metadata.clear();
+  write_atomically(folder / "other", safetensors_bytes(content));
+  CHECK_THAT(error_of(ErrorCode::bad_data, [&] { load_checkpoint(folder / "other"); }),
+             Contains("no checkpoint"));
+}
+
+TEST_CASE("a checkpoint cut short anywhere is refused, and so is any flipped bit") {
+  const TempFolder folder;
+  const TrainingState state = some_state();
+  const fs::path file = folder / "a.safetensors";
+  save_checkpoint(state, file);
+  const std::string whole = read_file(file);
+  for (std::size_t size = 0; size < whole.size(); ++size) {
+    CHECK(refused(whole.substr(0, size), state));
+  }
+  int harmless = 0;
+  const Random random(1, "flips");
+  for (std::uint64_t i = 0; i < 10'000; ++i) {
+    std::string flipped = whole;
+    const std::uint64_t bit = random.bits(i) % (whole.size() * 8);
+    flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << bit % 8));
+    harmless += !refused(flipped, state);
+  }
+  // White space of the header that becomes other white space.
+  CHECK(harmless < 100);
+}
+
+TEST_CASE("safetensors: what breaks the format's rules is refused") {
+  const auto refused_header = [](const std::string& header, std::size_t data = 8) {
+    std::string bytes(8, '\0');
+    const std::uint64_t length = header.size();
+    std::memcpy(bytes.data(), &length, 8);
+    bytes.append(header).append(std::string(data, '\0'));
+    return error_of(ErrorCode::bad_data, [&] {
+      parse_safetensors(std::as_bytes(std::span(bytes.data(), bytes.size())), "x.safetensors");
+    });
+  };
+  const auto entry = [](const std::string& shape, const std::string& offsets) {
+    return "{\"dtype\":\"F32\",\"shape\":[" + shape + "],\"data_offsets\":[" + offsets + "]}";
+  };
+  const auto one = [&](const std::string& shape, const std::string& offsets) {
+    return "{\"a\":" + entry(shape, offsets) + "}";
+  };
+  CHECK_THAT(refused_header(one("2", "0,16")), Contains("0..16 of 8"));
+  CHECK_THAT(refused_header(one("3", "0,8")), Contains("shape"));
+  CHECK_THAT(refused_header(one("1", "0,4")), Contains("behind the last"));
+  CHECK_THAT(refused_header(one("1", "4,8")), Contains("begins at byte 4"));
+  CHECK_THAT(refused_header(one("4611686018427387904,4611686018427387904,0,0", "0,8")),
+             Contains("shape"));
+  CHECK_THAT(refused_header(one("1,1,1,1,1,1,1,1,2", "0,8")), Contains("more than 8"));
+  CHECK_THAT(refused_header("{\"a\":" + entry("1", "0,4") + ",\"b\":" + entry("1", "0,4") + "}"),
+             Contains("begins at byte 0"));
+  CHECK_THAT(refused_header("{\"a\":" + entry("1", "0,4") + ",\"a\":" + entry("1", "4,8") + "}"),
+             Contains("a is there twice"));
+  CHECK_THAT(refused_header("{\"a\":{\"dtype\":\"F64\",\"shape\":[1],\"data_offsets\":[0,8]}}"),
+             Contains("F64"));
+  CHECK_THAT(refused_header("{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\"}}"), Contains("twice"));
+  CHECK_THAT(refused_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[2]}}"), Contains("lacks"));
+  CHECK_THAT(refused_header("{\"__metadata__\":{\"a\":\"1\",\"a\":\"2\"}}", 0), Contains("twice"));
+  CHECK_THAT(refused_header("{\"__metadata__\":{\"a\":1}}", 0), Contains("number"));
+  CHECK_THAT(refused_header(one("-2", "0,8")), Contains("negative"));
+  CHECK_THAT(refused_header(one("[2]", "0,8")), Contains("list"));
+  CHECK_THAT(refused_header("[1]"), Contains("does not begin"));
+  CHECK_THAT(refused_header("{\"a\":"), Contains("JSON"));
+  std::string huge(16, '\xff');
+  CHECK_THAT(
+      error_of(ErrorCode::bad_data,
+               [&] { parse_safetensors(std::as_bytes(std::span(huge.data(), huge.size())), "x"); }),
+      Contains("header"));
+}
+
+TEST_CASE("every call that fails in writing leaves the earlier file whole and nothing behind") {
+  const TempFolder folder;
+  const fs::path file = folder / "a.safetensors";
+  const TrainingState before = some_state(1), after = some_state(2);
+  for (const int error : {ENOSPC, EIO}) {
+    bool done = false;
+    for (int call = 0; !done; ++call) {
+      INFO("call " << call);
+      save_checkpoint(before, file);
+      const int descriptors = open_descriptors();
+      try {
+        const Injected injected({.fail_at = call, .error = error, .short_writes = true});
+        save_checkpoint(after, file);
+        done = calls.number <= call;  // no such call any more
+      } catch (const Error& thrown) {
+        const bool known =
+            thrown.code() == ErrorCode::io || thrown.code() == ErrorCode::cannot_create;
+        CHECK(known);
+        CHECK_THAT(thrown.what(), Contains("a.safetensors"));
+      }
+      CHECK(open_descriptors() == descriptors);
+      const std::int64_t step = load_checkpoint(file).step;
+      const bool either = step == 1 || step == 2;
+      CHECK(either);
+      CHECK(names_in(folder.path()) == std::set<std::string>{"a.safetensors"});
+      REQUIRE(call < 100);
+    }
+  }
+}
+
+TEST_CASE("a folder keeps the newest checkpoints and falls back to one that is whole") {
+  const TempFolder folder;
+  CheckpointFolder checkpoints(folder / "run", 2);
+  CHECK(newest_checkpoint(checkpoints.path()) == nullptr);
+  for (const std::int64_t step : {1, 2, 10}) checkpoints.save(some_state(step));
+  CHECK(names_in(folder / "run") == std::set<std::string>{".lock", "step-000000000002.safetensors",
+                                                          "step-000000000010.safetensors"});
+  CHECK(newest_checkpoint(checkpoints.path())->step == 10);
+  write_file(folder / "run" / "step-000000000010.safetensors", "torn");
+  CHECK(newest_checkpoint(checkpoints.path())->step == 2);
+  // A second process, or a second owner in this one, is told who has it.
+  CHECK_THAT(error_of(ErrorCode::cannot_create, [&] { CheckpointFolder(folder / "run"); }),
+             Contains("in use by process " + std::to_string(::getpid())));
+  CHECK_FALSE(checkpoints.complete());
+  checkpoints.set_complete("done");
+  CHECK(checkpoints.complete() == "done");
+  { const CheckpointFolder unused(folder / "new" / "deep"); }
+  CHECK(names_in(folder.path()) == std::set<std::string>{"run"});
+}
+
+namespace {
+
+// What a disk may hold after a power cut: of each file a prefix of what was written and synced, of
+// the folder the entries as of its last sync, or any later ones.
+struct Disk {
+  enum class Kind { create, write, sync, rename, unlink, sync_folder };
+  struct Call {
+    Kind kind;
+    std::string file, other;
+    std::string data = {};
+  };
+  std::vector<Call> log;
+  std::map<int, std::string> open;  // descriptor -> file; "" for the folder
+};
+Disk* disk = nullptr;
+
+std::string name_of(const std::string& path) {
+  return fs::path(path).filename().string();
+}
+
+class Recorded {
+ public:
+  explicit Recorded(Disk& target) {
+    disk = &target;
+    real = file_calls();
+    file_calls() = {
+        .make_temporary =
+            [](char* path) {
+              const int descriptor = real.make_temporary(path);
+              disk->open[descriptor] = name_of(path);
+              disk->log.push_back({Disk::Kind::create, name_of(path), ""});
+              return descriptor;
+            },
+        .open_folder =
+            [](const char* path) {
+              const int descriptor = real.open_folder(path);
+              disk->open[descriptor] = "";
+              return descriptor;
+            },
+        .write = [](int descriptor, const void* data, std::size_t size) -> ssize_t {
+          // In pieces of a sector, so that any of them may be the last.
+          size = std::min<std::size_t>(size, 512);
+          const auto* const text = static_cast<const char*>(data);
+          disk->log.push_back(
+              {Disk::Kind::write, disk->open.at(descriptor), "", std::string(text, size)});
+          return real.write(descriptor, data, size);
+        },
+        .fsync =
+            [](int descriptor) {
+              const std::string& file = disk->open.at(descriptor);
+              disk->log.push_back(
+                  {file.empty() ? Disk::Kind::sync_folder : Disk::Kind::sync, file, ""});
+              return real.fsync(descriptor);
+            },
+        .close =
+            [](int descriptor) {
+              disk->open.erase(descriptor);
+              return real.close(descriptor);
+            },
+        .rename =
+            [](const char* from, const char* to) {
+              disk->log.push_back({Disk::Kind::rename, name_of(from), name_of(to)});
+              return real.rename(from, to);
+            },
+        .unlink =
+            [](const char* path) {
+              disk->log.push_back({Disk::Kind::unlink, name_of(path), ""});
+              return real.unlink(path);
+            },
+    };
+  }
+  ~Recorded() { file_calls() = real; }
+};
+
+/// A file as the disk may hold it: what is synced stays, the rest may be lost from a place on.
+struct Inode {
+  std::string data;
+  std::size_t synced = 0;
+};
+
+/// The folder after the first `count` calls and a power cut: unsynced data dropped, torn or kept,
+/// entries since the folder's last sync dropped or kept.
+std::map<std::string, std::string> after_power_cut(const Disk& written, std::size_t count, int data,
+                                                   bool entries) {
+  std::map<std::string, std::shared_ptr<Inode>> now, synced;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Disk::Call& call = written.log[i];
+    switch (call.kind) {
+      case Disk::Kind::create:
+        now[call.file] = std::make_shared<Inode>();
+        break;
+      case Disk::Kind::write:
+        now.at(call.file)->data += call.data;
+        break;
+      case Disk::Kind::sync:
+        now.at(call.file)->synced = now.at(call.file)->data.size();
+        break;
+      case Disk::Kind::rename:
+        now[call.other] = now.at(call.file);
+        now.erase(call.file);
+        break;
+      case Disk::Kind::unlink:
+        now.erase(call.file);
+        break;
+      case Disk::Kind::sync_folder:
+        synced = now;
+        break;
+    }
+  }
+  std::map<std::string, std::string> result;
+  for (const auto& [name, inode] : entries ? now : synced) {
+    const std::size_t loose = inode->data.size() - inode->synced;
+    std::string kept = inode->data.substr(0, inode->synced);
+    if (data == 1) kept = inode->data;                                  // all got there
+    if (data == 2) kept += inode->data.substr(kept.size(), loose / 2);  // half of it
+    if (data == 3) kept.append(loose, '\0');  // its length, but not its bytes
+    result[name] = std::move(kept);
+  }
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("after a power cut at any moment the last committed checkpoint loads") {
+  const TempFolder folder;
+  Disk recorded;
+  std::vector<std::size_t> committed;  // calls made when each save returned
+  {
+    CheckpointFolder checkpoints(folder / "run", 2);
+    const Recorded recording(recorded);
+    for (std::int64_t step = 1; step <= 34; ++step) {
+      checkpoints.save(some_state(step));
+      committed.push_back(recorded.log.size());
+    }
+  }
+  int states = 0;
+  for (std::size_t count = 0; count <= recorded.log.size(); ++count) {
+    const auto returned = std::ranges::count_if(committed, [&](auto at) { return at <= count; });
+    for (const int data : {0, 1, 2, 3}) {
+      for (const bool entries : {false, true}) {
+        const fs::path place = folder / "after";
+        fs::remove_all(place);
+        fs::create_directories(place);
+        for (const auto& [name, content] : after_power_cut(recorded, count, data, entries)) {
+          write_file(place / name, content);
+        }
+        ++states;
+        const auto state = newest_checkpoint(place);
+        INFO("behind call " << count << ", data " << data << ", entries " << entries);
+        const std::int64_t step = state == nullptr ? 0 : state->step;
+        CHECK(step >= returned);
+      }
+    }
+  }
+  CHECK(states >= 2000);
+}

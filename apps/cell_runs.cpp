@@ -154,6 +154,8 @@ class CellRun final : public Run {
         if (found == event.end() || found->is_null()) return std::nullopt;
         return found->get<double>();
       };
+      // A training that goes back tells its epochs once more.
+      result_.epochs.resize(event.at("epoch").get<std::size_t>());
       result_.epochs.push_back({event.at("loss").is_null() ? 0.0 : event.at("loss").get<double>(),
                                 event.at("accuracy"), optional("val_loss"),
                                 optional("val_accuracy"), optional("oscillating")});

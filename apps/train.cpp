@@ -15,6 +15,7 @@
 #include <perch/ptq/calibrate.h>
 #include <perch/ptq/reestimate.h>
 #include <perch/quant/apply.h>
+#include <perch/train/range_watch.h>
 #include <perch/train/trainer.h>
 
 #include "checkpoint_flags.h"
@@ -40,6 +41,7 @@ struct TrainFlags {
   double validation_split = 0.1;
   std::optional<float> width;
   std::optional<std::int64_t> calibrate, reestimate;
+  std::string on_non_finite = "stop";
   bool augment = false, quiet = false, profile = false;
   TrainingDataFlags data;
   InputScaleFlag scale;
@@ -112,6 +114,7 @@ void check(const TrainFlags& flags) {
   flags.quantize.check();
   flags.optimizer.check();
   flags.checkpoints.check();
+  check_choice("--on-non-finite", flags.on_non_finite, {"stop", "skip", "back"});
   PERCH_CHECK(flags.epochs >= 0, "--epochs is {}, must not be negative", flags.epochs);
   PERCH_CHECK(flags.batch_size >= 1, "--batch-size is {}, must be at least 1", flags.batch_size);
   PERCH_CHECK(flags.validation_split >= 0.0 && flags.validation_split < 1.0,
@@ -158,7 +161,10 @@ void train(const TrainFlags& flags, Output& output) {
                  .clip_norm = flags.optimizer.clip_norm(),
                  .callbacks = {first_step, std::make_shared<EpochEvents>(output)},
                  .settings = further_settings(*flags.app)};
+  if (flags.on_non_finite == "skip") fit.on_non_finite = OnNonFinite::skip;
+  if (flags.on_non_finite == "back") fit.on_non_finite = OnNonFinite::go_back;
   if (flags.augment) fit.augmentation = {.crop_padding = 4, .flip = true};
+  if (flags.quantize.quantizes()) fit.callbacks.push_back(range_watch());
   if (!flags.quiet) fit.callbacks.push_back(progress_bar());
   fit = flags.quantize.schedule(trainer.optimizer(), std::move(fit));
   flags.compute.apply(trainer);
@@ -231,6 +237,11 @@ Command add_train(CLI::App& parent) {
       ->type_name("N")
       ->capture_default_str();
   app->add_flag("--augment", flags->augment, "Random crops and mirror images");
+  app->add_option("--on-non-finite", flags->on_non_finite,
+                  "A step whose loss or gradient is not finite ends the training, is skipped, or "
+                  "puts it back to the begin of the epoch with half the learning rate")
+      ->type_name("stop|skip|back")
+      ->capture_default_str();
   app->add_option("--from", flags->from, "Start from this file's weights")->type_name("FLOAT.h5");
   app->add_option("--calibrate", flags->calibrate,
                   "Before training, take ranges from this many training images; default: none")

@@ -71,6 +71,7 @@ Json to_json(const TrainingState& state) {
           {"images", state.totals.images},
           {"seconds", number(state.seconds)},
           {"stopped", state.stopped},
+          {"rate_factor", state.rate_factor},
           {"history", std::move(history)},
           {"values", state.values},
           {"settings", state.settings}};
@@ -85,6 +86,7 @@ TrainingState state_from(const Json& json) {
                                  .images = json.at("images")},
                       .seconds = number(json.at("seconds")),
                       .stopped = json.at("stopped"),
+                      .rate_factor = json.at("rate_factor"),
                       .values = json.at("values"),
                       .settings = json.at("settings")};
   for (const Json& epoch : json.at("history")) state.history.push_back(epoch_from(epoch));

@@ -10,6 +10,8 @@
 namespace perch {
 namespace {
 
+constexpr const char* remedy = "try a smaller learning rate, a warm-up or clip_norm";
+
 // "'conv2d' (its weight conv2d/kernel)", or nothing.
 std::string first_culprit(Model& model, const Batch& batch, Context context) {
   const std::vector<StateEntry> state = state_of(model);
@@ -31,17 +33,27 @@ std::string first_culprit(Model& model, const Batch& batch, Context context) {
 
 }  // namespace
 
-void fail_non_finite(Model& model, const Batch& batch, const Context& context, double loss,
-                     const std::string& where) {
+std::string non_finite_loss(Model& model, const Batch& batch, const Context& context, double loss,
+                            const std::string& where) {
   const bool good_images = all_finite(batch.images);
   const Snapshot before(model);
   const std::string culprit = first_culprit(model, batch, context);
   before.restore(model);
-  fail(ErrorCode::failure, "loss is {} at {}: {}{}; {}", std::isnan(loss) ? "nan" : "infinite",
-       where, good_images ? "" : "an image of the batch has a non-finite value; ",
-       culprit.empty() ? "every layer's weights and output are finite"
-                       : "the first layer with a non-finite value is " + culprit,
-       good_images ? "try a smaller learning rate, a warm-up or clip_norm" : "clean the data set");
+  return fmt::format("loss is {} at {}: {}{}; {}", std::isnan(loss) ? "nan" : "infinite", where,
+                     good_images ? "" : "an image of the batch has a non-finite value; ",
+                     culprit.empty() ? "every layer's weights and output are finite"
+                                     : "the first layer with a non-finite value is " + culprit,
+                     good_images ? remedy : "clean the data set");
+}
+
+std::string non_finite_gradient(const std::vector<Parameter>& parameters,
+                                const std::string& where) {
+  for (const Parameter& parameter : parameters) {
+    const Tensor& gradient = parameter.variable.grad();
+    if (gradient.empty() || all_finite(gradient)) continue;
+    return fmt::format("the gradient of {} is not finite at {}; {}", parameter.name, where, remedy);
+  }
+  return {};
 }
 
 }  // namespace perch

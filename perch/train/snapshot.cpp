@@ -3,6 +3,17 @@
 #include <perch/train/snapshot.h>
 
 namespace perch {
+namespace {
+
+std::vector<StateEntry> entries_of(Layer& model, Snapshot::Part part) {
+  std::vector<StateEntry> entries = state_of(model);
+  if (part == Snapshot::Part::moved) {
+    std::erase_if(entries, [](const StateEntry& e) { return e.weight != nullptr && !e.of_part; });
+  }
+  return entries;
+}
+
+}  // namespace
 
 Snapshot::Snapshot(Layer& model) {
   take(model);
@@ -22,10 +33,11 @@ void Snapshot::visit(Visitor& visitor) {
             [&](const std::string& name, std::int32_t& value) { visitor.counter(name, value); });
 }
 
-void Snapshot::take(Layer& model) {
+void Snapshot::take(Layer& model, Part part) {
+  part_ = part;
   tensors_.clear();
   counters_.clear();
-  for (const StateEntry& entry : state_of(model)) {
+  for (const StateEntry& entry : entries_of(model, part)) {
     if (const Tensor* const tensor = entry.tensor()) {
       tensors_.push_back(tensor->clone());
     } else {
@@ -35,7 +47,7 @@ void Snapshot::take(Layer& model) {
 }
 
 void Snapshot::restore(Layer& model) const {
-  const std::vector<StateEntry> state = state_of(model);
+  const std::vector<StateEntry> state = entries_of(model, part_);
   PERCH_CHECK(state.size() == tensors_.size() + counters_.size(),
               "snapshot: the model has {} variables, the copy {}", state.size(),
               tensors_.size() + counters_.size());

@@ -17,12 +17,15 @@ class Snapshot : public Visitable {
   bool empty() const { return tensors_.empty() && counters_.empty(); }
   /// Reports how many values there are, then each by its number.
   void visit(Visitor& visitor) override;
+  /// What a forward pass moves in training: all but the layers' own weights.
+  enum class Part { all, moved };
   /// Takes the values anew.
-  void take(Layer& model);
+  void take(Layer& model, Part part = Part::all);
   /// Puts the values back. The model must be the one they were taken from.
   void restore(Layer& model) const;
 
  private:
+  Part part_ = Part::all;
   std::vector<Tensor> tensors_;
   std::vector<std::int32_t> counters_;
 };

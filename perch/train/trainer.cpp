@@ -10,6 +10,7 @@
 #include <perch/train/non_finite.h>
 #include <perch/train/score.h>
 #include <perch/train/settings.h>
+#include <perch/train/snapshot.h>
 
 namespace perch {
 namespace {
@@ -68,6 +69,9 @@ struct Trainer::Run {
   History history = {};
   Settings settings = {};  // where states are kept or resumed
   bool whole = true;       // not amid a step or the end of an epoch
+  TrainPlan plan = {};
+  float rate_factor = 1.0f;
+  std::shared_ptr<const TrainingState> epoch_begin = {};  // where it may go back to
 
   std::int64_t step() const { return epoch * batches + batch; }
   double seconds() const { return seconds_before + seconds_since(start); }
@@ -101,18 +105,25 @@ History Trainer::fit(const Dataset& data, const FitOptions& options) {
   if (options.resume || std::ranges::any_of(options.callbacks, keeps)) {
     run.settings = settings_of(model_, *optimizer_, loss_, fuse_, data, options);
   }
-  if (options.resume) take_up(*options.resume, run);
+  run.plan = {options.epochs, run.batches, options.batch_size, train.size(), validation.size()};
   run_ = &run;
   struct Leave {
     Run*& run;
     ~Leave() { run = nullptr; }
   } leave{run_};
-  const TrainPlan plan{options.epochs,    run.batches, options.batch_size, train.size(),
-                       validation.size(), run.step(),  run.history.epochs};
-  for (const CallbackPtr& callback : options.callbacks) callback->on_train_begin(*this, plan);
-  if (options.resume) restore_state(*options.resume, model_, *optimizer_, options.callbacks);
+  if (options.resume) check_settings(*options.resume, run);
+  begin(options.resume.get(), run);
   try {
-    while (run.epoch < options.epochs && !stop_) run_epoch(loader, validation_loader, run);
+    while (run.epoch < options.epochs && !stop_) {
+      if (options.on_non_finite == OnNonFinite::go_back) {
+        run.epoch_begin = std::make_shared<const TrainingState>(state());
+      }
+      try {
+        run_epoch(loader, validation_loader, run);
+      } catch (const GoBack& reason) {
+        go_back(reason, run);
+      }
+    }
   } catch (const Error& error) {
     if (error.code() == ErrorCode::interrupted && run.whole) tell_state(run, true);
     throw;
@@ -122,8 +133,31 @@ History Trainer::fit(const Dataset& data, const FitOptions& options) {
   return run.history;
 }
 
-/// Puts a training where another one was.
-void Trainer::take_up(const TrainingState& state, Run& run) {
+void Trainer::begin(const TrainingState* state, Run& run) {
+  if (state != nullptr) take_up(*state, run);
+  run.plan.steps_done = run.step();
+  run.plan.epochs_done = run.history.epochs;
+  const auto& callbacks = run.options.callbacks;
+  for (const CallbackPtr& callback : callbacks) callback->on_train_begin(*this, run.plan);
+  if (state != nullptr) restore_state(*state, model_, *optimizer_, callbacks);
+}
+
+void Trainer::go_back(const GoBack& reason, Run& run) {
+  constexpr float least = 1.0f / 32.0f;
+  const float factor = run.rate_factor / 2.0f;
+  if (factor < least) {
+    fail(ErrorCode::failure, "{} (even with {} of it)", reason.why, run.rate_factor);
+  }
+  fmt::print(
+      stderr,
+      "perch: warning: {}; going back to the begin of epoch {} with {} of the learning rate\n",
+      reason.why, run.epoch + 1, factor);
+  begin(run.epoch_begin.get(), run);
+  run.rate_factor = factor;
+  run.whole = true;
+}
+
+void Trainer::check_settings(const TrainingState& state, const Run& run) const {
   std::vector<std::string> found = differences(state.settings, run.settings);
   if (!found.empty() && !run.options.resume_anyway) {
     constexpr std::size_t shown = 6;
@@ -134,6 +168,10 @@ void Trainer::take_up(const TrainingState& state, Run& run) {
          "the checkpoint is of another training: {}; start afresh, or resume anyway",
          fmt::join(found, "; "));
   }
+}
+
+/// Puts a training where another one was.
+void Trainer::take_up(const TrainingState& state, Run& run) {
   if (state.epoch < 0 || state.batch < 0 || state.batch > run.batches) {
     fail(ErrorCode::bad_data, "the checkpoint is at step {} of {} in epoch {}", state.batch,
          run.batches, state.epoch + 1);
@@ -143,6 +181,7 @@ void Trainer::take_up(const TrainingState& state, Run& run) {
   run.totals = state.totals;
   run.seconds_before = state.seconds;
   run.history.epochs = state.history;
+  run.rate_factor = state.rate_factor;
   stop_ = state.stopped;
 }
 
@@ -154,6 +193,7 @@ TrainingState Trainer::state() {
                       .totals = run_->totals,
                       .seconds = run_->seconds(),
                       .stopped = stop_,
+                      .rate_factor = run_->rate_factor,
                       .history = run_->history.epochs,
                       .settings = run_->settings};
   collect_state(model_, *optimizer_, run_->options.callbacks, state);
@@ -199,9 +239,11 @@ EpochResult Trainer::train_epoch(Loader& loader, Run& run) {
   while (run.batch < run.batches) {
     next();
     run.whole = false;
-    const float rate = optimizer_->learning_rate() * run.schedule_factor();
+    const float rate = optimizer_->learning_rate() * run.schedule_factor() * run.rate_factor;
     const Score score = step(batch, rate, run);
-    run.totals.add(score.loss.value().item(), score.correct, batch.size());
+    if (score.loss.defined()) {
+      run.totals.add(score.loss.value().item(), score.correct, batch.size());
+    }
     const BatchResult result{run.epoch,
                              run.batch,
                              run.batches,
@@ -213,6 +255,10 @@ EpochResult Trainer::train_epoch(Loader& loader, Run& run) {
     ++run.batch;
     run.whole = true;
     if (run.batch < run.batches) tell_state(run, false);
+  }
+  if (run.totals.images == 0) {
+    fail(ErrorCode::failure, "no step of epoch {} was finite; try a smaller learning rate",
+         run.epoch + 1);
   }
   EpochResult result{
       .epoch = run.epoch, .loss = run.totals.mean_loss(), .accuracy = run.totals.accuracy()};
@@ -230,21 +276,42 @@ double Trainer::train_batch(const Batch& batch, float learning_rate) {
 Trainer::Score Trainer::step(const Batch& batch, float learning_rate, Run& run) {
   const auto number = static_cast<std::uint32_t>(optimizer_->iterations());
   const Context context = Context::for_training(run.options.seed, number);
+  const std::string where = run.batches == 0 ? fmt::format("step {}", number + 1)
+                                             : fmt::format("epoch {}, step {} of {}", run.epoch + 1,
+                                                           run.batch + 1, run.batches);
+  Snapshot before;
+  if (run.options.on_non_finite == OnNonFinite::skip) before.take(model_, Snapshot::Part::moved);
   Score result = score(batch, context);
   const float loss = result.loss.value().item();
-  if (!std::isfinite(loss)) {
+  std::string wrong;
+  if (std::isfinite(loss)) {
+    result.loss.backward();
+    for (const CallbackPtr& callback : run.options.callbacks) callback->on_gradients(*this);
+    wrong = non_finite_gradient(run.parameters, where);
+  } else {
     result = {};
-    fail_non_finite(model_, batch, context, loss,
-                    run.batches == 0 ? fmt::format("step {}", number + 1)
-                                     : fmt::format("epoch {}, step {} of {}", run.epoch + 1,
-                                                   run.batch + 1, run.batches));
+    wrong = non_finite_loss(model_, batch, context, loss, where);
   }
-  result.loss.backward();
-  for (const CallbackPtr& callback : run.options.callbacks) callback->on_gradients(*this);
+  if (!wrong.empty()) return not_finite(wrong, before, run);
   if (run.options.clip_norm > 0.0f) clip_by_global_norm(run.parameters, run.options.clip_norm);
   const ProfileScope scope("update", "", optimizer_->name());
   optimizer_->step(run.parameters, learning_rate);
   return result;
+}
+
+Trainer::Score Trainer::not_finite(const std::string& wrong, const Snapshot& before, Run& run) {
+  for (Parameter& parameter : run.parameters) parameter.variable.take_grad();
+  switch (run.options.on_non_finite) {
+    case OnNonFinite::stop:
+      break;
+    case OnNonFinite::skip:
+      before.restore(model_);
+      fmt::print(stderr, "perch: warning: {}; the step is skipped\n", wrong);
+      return {};
+    case OnNonFinite::go_back:
+      throw GoBack{wrong};
+  }
+  fail(ErrorCode::failure, "{}", wrong);
 }
 
 std::vector<Parameter> Trainer::trainable_parameters(const FitOptions& options) {

@@ -21,6 +21,16 @@
 
 namespace perch {
 
+class Snapshot;
+struct GoBack;
+
+/// What becomes of a step whose loss or gradient is not a finite number.
+enum class OnNonFinite {
+  stop,     ///< the training ends with an error
+  skip,     ///< weights, ranges and statistics stay as they were, and the next batch comes
+  go_back,  ///< to the begin of the epoch, with half the learning rate from there on; five times
+};
+
 struct FitOptions {
   std::int64_t epochs = 1;
   std::int64_t batch_size = 64;
@@ -35,6 +45,7 @@ struct FitOptions {
   /// decay, instead of the optimizer's own for weights.
   float range_rate_factor = 1.0f;
   float range_weight_decay = 0.0f;
+  OnNonFinite on_non_finite = OnNonFinite::stop;
   std::vector<CallbackPtr> callbacks = {};
   /// Goes on from this state instead of from the model as it is. With the same data and options
   /// the end is that of a training that was never stopped, to the bit.
@@ -74,9 +85,9 @@ class Trainer {
   /// Throws Error(usage) for a batch size outside [1, training images], a split outside [0, 1) or
   /// one that leaves no image on either side, for data that do not fit the model, and for a state
   /// to resume whose settings differ, with the differences; Error(bad_data) for one that does not
-  /// fit the model; Error(failure) when the loss is no longer finite, naming the step and the first
-  /// layer with a non-finite value; Error(interrupted), behind a step that is complete, where a
-  /// stop was asked for (see interrupt.h).
+  /// fit the model; Error(failure) when a loss or gradient is no longer finite (see on_non_finite),
+  /// naming the step and the first layer with a non-finite value; Error(interrupted), behind a step
+  /// that is complete, where a stop was asked for (see interrupt.h).
   History fit(const Dataset& data, const FitOptions& options);
   /// Inference mode; changes nothing in the model. (The batch size is training's, so that the
   /// buffers are too.)
@@ -104,6 +115,10 @@ class Trainer {
   Score score(const Batch& batch, const Context& context);
   Score step(const Batch& batch, float learning_rate, Run& run);
   void take_up(const TrainingState& state, Run& run);
+  void begin(const TrainingState* state, Run& run);
+  void check_settings(const TrainingState& state, const Run& run) const;
+  Score not_finite(const std::string& wrong, const Snapshot& before, Run& run);
+  void go_back(const GoBack& reason, Run& run);
   void run_epoch(Loader& loader, std::optional<Loader>& validation, Run& run);
   EpochResult train_epoch(Loader& loader, Run& run);
   void tell_state(const Run& run, bool leaving);

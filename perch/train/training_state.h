@@ -24,6 +24,7 @@ struct TrainingState {
   Totals totals = {};                 ///< of the epoch under way
   double seconds = 0.0;               ///< spent in it
   bool stopped = false;               ///< a callback has ended the training
+  float rate_factor = 1.0f;           ///< of the learning rate; see OnNonFinite::go_back
   std::vector<EpochResult> history = {};
   /// "model/conv2d/kernel", "optimizer/m/conv2d/kernel", "callbacks/early_stopping/0".
   std::map<std::string, Tensor> tensors = {};

@@ -37,7 +37,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::size_t most_cells = 10'000;
+constexpr std::size_t cells_without_yes = 10'000;
 // Side by side is chosen where it promises this much more.
 constexpr double worth_it = 1.1;
 
@@ -285,7 +285,7 @@ void compare(const CompareFlags& flags, Output& output) {
   const Experiment experiment = flags.experiment(vocabulary);
   std::size_t number = experiment.seeds.size();
   for (const Axis& axis : experiment.grid) number *= axis.values.size();
-  PERCH_CHECK(number <= most_cells || flags.yes,
+  PERCH_CHECK(number <= cells_without_yes || flags.yes,
               "the grid has {} cells; that many need --yes, or leave values out", number);
 
   Shape image;

@@ -177,6 +177,8 @@ Experiment CompareFlags::experiment(const Vocabulary& vocabulary) const {
     PERCH_CHECK(seeds_.value_or(1) >= 1, "--seeds is {}, must be at least 1", seeds_.value_or(0));
     PERCH_CHECK(first_seed_.value_or(0) >= 0, "--first-seed is {}, must not be negative",
                 first_seed_.value_or(0));
+    PERCH_CHECK(seeds_.value_or(1) <= most_cells, "--seeds is {}, must be at most {}",
+                seeds_.value_or(0), most_cells);
     const std::int64_t count = seeds_.value_or(static_cast<std::int64_t>(result.seeds.size()));
     result.seeds.clear();
     for (std::int64_t i = 0; i < count; ++i) result.seeds.push_back(first_seed_.value_or(0) + i);

@@ -27,10 +27,12 @@ namespace perch::kernels {
   extern const IntegerKernels integer;            \
   extern const PeakKernels peak;                  \
   }
-#define PERCH_KERNEL_TABLE(arch, integers)                                                        \
-  Table(#arch, arch::elementwise, arch::quantize, arch::step, arch::norm, arch::pool, arch::conv, \
-        arch::dense, arch::optimize, arch::tail, arch::tail_gradient, arch::join, integers,       \
-        arch::peak)
+#define PERCH_KERNEL_TABLE(arch, integers)                                                    \
+  Table {                                                                                     \
+#arch, arch::elementwise, arch::quantize, arch::step, arch::norm, arch::pool, arch::conv, \
+        arch::dense, arch::optimize, arch::tail, arch::tail_gradient, arch::join, integers,   \
+        arch::peak                                                                            \
+  }
 
 #if defined(PERCH_X86_KERNELS)
 PERCH_DECLARE_KERNELS(sse2)

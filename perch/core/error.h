@@ -18,9 +18,10 @@ enum class ErrorCode {
 };
 
 /// Thrown by every public function. what() is one line: what, where, and how to put it right.
+/// Control characters of the message are written out: \n, \x1b.
 class Error : public std::runtime_error {
  public:
-  Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
+  Error(ErrorCode code, const std::string& message);
   ErrorCode code() const { return code_; }
 
  private:

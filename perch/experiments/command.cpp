@@ -170,11 +170,20 @@ void check(const Experiment& experiment, const Vocabulary& vocabulary) {
     check_name(setting.name, start_names(vocabulary));
     check_value(setting, vocabulary);
   }
-  for (const Cell& cell : cells_of(experiment)) {
-    PERCH_CHECK(method_of(experiment, cell) != "ptq" || experiment.float_epochs > 0,
-                "method ptq quantizes a trained float model; set the start's epochs "
-                "(--float-epochs)");
+  auto cells = static_cast<std::int64_t>(experiment.seeds.size());
+  for (const Axis& axis : experiment.grid) {
+    if (cells <= most_cells) cells *= static_cast<std::int64_t>(axis.values.size());
   }
+  PERCH_CHECK(cells <= most_cells, "the grid has more than {} cells; give fewer values or seeds",
+              most_cells);
+  const auto methods_axis = std::ranges::find(experiment.grid, method, &Axis::name);
+  const std::string* const common = find(experiment.train, method);
+  const bool has_ptq = methods_axis != experiment.grid.end()
+                           ? among(methods_axis->values, "ptq")
+                           : common != nullptr && *common == "ptq";
+  PERCH_CHECK(!has_ptq || experiment.float_epochs > 0,
+              "method ptq quantizes a trained float model; set the start's epochs "
+              "(--float-epochs)");
   question_of(experiment);
 }
 

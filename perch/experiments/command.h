@@ -28,7 +28,8 @@ std::vector<std::string> setting_names(const Vocabulary& vocabulary);
 std::vector<std::string> start_names(const Vocabulary& vocabulary);
 
 /// Throws Error(usage) for an unknown name, a wrong value of an axis that is named above, a value
-/// of a flag that is neither true nor false, and a cell of method ptq without a float start.
+/// of a flag that is neither true nor false, more than most_cells cells, and a cell of method ptq
+/// without a float start.
 void check(const Experiment& experiment, const Vocabulary& vocabulary);
 
 using Arguments = std::vector<std::string>;

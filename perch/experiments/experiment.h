@@ -24,6 +24,9 @@ struct Axis {
   std::vector<std::string> values;  ///< all different
 };
 
+/// What a grid may hold: far more than anybody trains.
+constexpr std::int64_t most_cells = 50'000;
+
 struct Experiment {
   std::string model;
   std::vector<std::int64_t> seeds = {0, 1, 2, 3};

@@ -99,6 +99,9 @@ class Reader {
     }
     add(node);
     const std::int64_t count = seeds.front();
+    if (count > most_cells) {
+      refuse(node, fmt::format("{} seeds are too many; give at most {}", count, most_cells));
+    }
     seeds.clear();
     for (std::int64_t seed = 0; seed < count; ++seed) seeds.push_back(seed);
     return seeds;

@@ -165,8 +165,9 @@ std::string answer_to(const Results& results, const Findings& findings) {
     by_pair[{contrast.first, contrast.second}].push_back(&contrast);
   }
   std::string answer;
-  for (const auto& [names, contrasts] : by_pair) {
+  for (const auto& [names, of_pair] : by_pair) {
     const auto& [first, second] = names;
+    const std::vector<const Contrast*>& contrasts = of_pair;
     if (!answer.empty()) answer += " ";
     if (contrasts.size() == 1) {
       answer += fmt::format("{} against {}: {}.", second, first, contrasts.front()->verdict);

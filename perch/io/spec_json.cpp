@@ -8,7 +8,8 @@ namespace perch::io {
 
 namespace {
 
-constexpr int max_depth = 64;
+constexpr int max_depth = 64;         // of layers in layers
+constexpr int max_json_depth = 1000;  // a layer in a layer is a few levels down
 
 // JSON has no such numbers; they are written as {"float": "inf"}.
 Json float_to_json(float value) {
@@ -43,9 +44,9 @@ LayerSpec read_spec(const Json& json, const std::string& where, int depth) {
     spec.config.emplace_back(key, value_from_json(value, where + ": " + spec.name + "." + key));
   }
   for (const Json& child : member(json, "children", Type::array, where)) {
-    spec.children.emplace_back(
-        member(child, "role", Type::string, where).get<std::string>(),
-        read_spec(member(child, "layer", Type::object, where), where, depth + 1));
+    spec.children.push_back(
+        {member(child, "role", Type::string, where).get<std::string>(),
+         read_spec(member(child, "layer", Type::object, where), where, depth + 1)});
   }
   return spec;
 }
@@ -93,7 +94,11 @@ ConfigValue value_from_json(const Json& json, const std::string& where) {
 }
 
 Json parse_json(const std::string& text, const std::string& where) {
-  Json json = Json::parse(text, nullptr, false);
+  const auto check_depth = [&](int depth, Json::parse_event_t, Json&) {
+    if (depth > max_json_depth) fail(ErrorCode::bad_data, "{} is nested too deeply", where);
+    return true;
+  };
+  Json json = Json::parse(text, check_depth, false);
   if (json.is_discarded()) fail(ErrorCode::bad_data, "{} is not valid JSON", where);
   return json;
 }

@@ -11,7 +11,8 @@ namespace perch::io {
 
 using Json = nlohmann::ordered_json;
 
-/// Parses; throws Error(bad_data) beginning with `where` for malformed text.
+/// Parses; throws Error(bad_data) beginning with `where` for malformed text, and for deeply nested
+/// text, since copying and printing JSON is recursive.
 Json parse_json(const std::string& text, const std::string& where);
 
 /// One configuration value. Numbers keep their type and bits. value_from_json throws

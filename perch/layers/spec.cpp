@@ -30,10 +30,10 @@ class SpecReader final : public Visitor {
   void child(std::string_view name, Visitable& child) override {
     auto* const layer = dynamic_cast<Layer*>(&child);
     if (layer == nullptr) return part(name, child);
-    spec_.children.emplace_back(name, describe(*layer));
+    spec_.children.push_back({std::string(name), describe(*layer)});
   }
   void part(std::string_view prefix, Visitable& part) override {
-    LayerSpec& spec = spec_.children.emplace_back(prefix, LayerSpec{}).second;
+    LayerSpec& spec = spec_.children.emplace_back(ChildSpec{std::string(prefix), {}}).layer;
     read_config(part, spec);
   }
 

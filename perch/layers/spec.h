@@ -16,16 +16,23 @@ namespace perch {
 
 using ConfigValue = std::variant<bool, std::int64_t, float, std::string, std::vector<std::int64_t>>;
 
+struct ChildSpec;
+
 struct LayerSpec {
   std::string kind;
   std::string name;
   bool trainable = true;
   std::vector<std::pair<std::string, ConfigValue>> config;
   /// Children and parts by role; a model's role is the list of the inputs' indices, "0,3".
-  std::vector<std::pair<std::string, LayerSpec>> children;
+  std::vector<ChildSpec> children;
 
   /// Null when absent.
   const ConfigValue* find(std::string_view key) const;
+};
+
+struct ChildSpec {
+  std::string role;
+  LayerSpec layer;
 };
 
 /// Reads the specification off a layer.

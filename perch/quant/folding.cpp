@@ -173,15 +173,15 @@ void unfold_batch_norms(Model& model) {
 namespace {
 
 std::unique_ptr<Layer> make_folded(const LayerSpec& spec) {
-  if (spec.children.size() != 2 || spec.children[0].first != "linear" ||
-      spec.children[1].first != "batch_norm" ||
-      spec.children[1].second.kind != "BatchNormalization") {
+  if (spec.children.size() != 2 || spec.children[0].role != "linear" ||
+      spec.children[1].role != "batch_norm" ||
+      spec.children[1].layer.kind != "BatchNormalization") {
     fail(ErrorCode::bad_data, "{}: a FoldedBatchNorm holds a linear layer and a BatchNormalization",
          spec.name);
   }
-  std::unique_ptr<Layer> norm = make_layer(spec.children[1].second);
+  std::unique_ptr<Layer> norm = make_layer(spec.children[1].layer);
   auto folded = std::make_unique<FoldedBatchNorm>(
-      make_layer(spec.children[0].second),
+      make_layer(spec.children[0].layer),
       std::unique_ptr<BatchNorm>(&dynamic_cast<BatchNorm&>(*norm.release())),
       FoldStatistics::running);
   apply_config(spec, *folded);

@@ -306,12 +306,12 @@ std::unique_ptr<Layer> make_wrapper(const LayerSpec& spec) {
 }
 
 std::unique_ptr<Layer> make_quantize_layer(const LayerSpec& spec) {
-  if (spec.children.size() != 1 || spec.children[0].first != "quantize_layer") {
+  if (spec.children.size() != 1 || spec.children[0].role != "quantize_layer") {
     fail(ErrorCode::bad_data, "a QuantizeLayer without its quantizer");
   }
-  auto layer = std::make_unique<QuantizeLayer>(spec_from_config(spec.children[0].second));
+  auto layer = std::make_unique<QuantizeLayer>(spec_from_config(spec.children[0].layer));
   apply_config(spec, *layer);
-  apply_config(spec.children[0].second, layer->quantizer());
+  apply_config(spec.children[0].layer, layer->quantizer());
   return layer;
 }
 

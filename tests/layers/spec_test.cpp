@@ -41,8 +41,8 @@ void check_equal(const LayerSpec& a, const LayerSpec& b) {
   CHECK(a.config == b.config);
   REQUIRE(a.children.size() == b.children.size());
   for (std::size_t i = 0; i < a.children.size(); ++i) {
-    CHECK(a.children[i].first == b.children[i].first);
-    check_equal(a.children[i].second, b.children[i].second);
+    CHECK(a.children[i].role == b.children[i].role);
+    check_equal(a.children[i].layer, b.children[i].layer);
   }
 }
 
@@ -102,7 +102,7 @@ TEST_CASE("a model that is not built has a clone too") {
 TEST_CASE("configuration with wrong, missing or unknown entries is bad data") {
   Sequential model{Conv2D(2, 3)};
   model.build({4, 4, 1});
-  const LayerSpec good = describe(model).children[0].second;
+  const LayerSpec good = describe(model).children[0].layer;
   const auto with = [&](const std::string& key, ConfigValue value) {
     LayerSpec spec = good;
     for (auto& [name, held] : spec.config) {
@@ -138,7 +138,7 @@ TEST_CASE("configuration with wrong, missing or unknown entries is bad data") {
              Contains("unknown kind of layer \"Conv3D\"") && Contains("nearest: Conv2D"));
   LayerSpec chain{.kind = "Sequential", .name = "s", .children = {{"zero", good}}};
   CHECK_THAT(message(chain), Contains("\"zero\" is not a list of input nodes"));
-  chain.children[0].first = std::string("0");
+  chain.children[0].role = std::string("0");
   CHECK_THAT(message(chain), Contains("must follow node -1"));
 }
 

@@ -191,7 +191,7 @@ TEST_CASE("a wrapper and an input quantizer come back from their description, fi
   CHECK(dynamic_cast<QuantizeLayer&>(*layer_copy).quantizer().spec() == moving);
 
   LayerSpec broken = describe(layer);
-  broken.children[0].second.config[0].second = std::int64_t{40};
+  broken.children[0].layer.config[0].second = std::int64_t{40};
   CHECK_THAT(error_of(ErrorCode::bad_data, [&] { make_layer(broken); }),
              Catch::Contains("quantize_layer") && Catch::Contains("40 bits"));
 }

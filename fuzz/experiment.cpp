@@ -1,0 +1,37 @@
+// An experiment's TOML file, to the commands of its cells.
+#include <perch/experiments/experiment_file.h>
+
+#include "fuzz/harness.h"
+
+using namespace perch;
+using namespace perch::experiments;
+
+namespace {
+
+const Vocabulary& vocabulary() {
+  static const Option epochs{"epochs", false, false, false},
+      bits{"weight_bits", false, false, true}, quantizer{"quantizer", false, false, true},
+      range{"weight_range", false, true, true}, augment{"augment", true, false, false},
+      width{"width", false, false, false};
+  static const Vocabulary words = {.train = {epochs, bits, quantizer, range, augment, width},
+                                   .quantize = {bits, quantizer, range}};
+  return words;
+}
+
+}  // namespace
+
+int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static fuzz::MemoryFile file;
+  file.write(fuzz::text(data, size));
+  return fuzz::run(size, [] {
+    const Experiment experiment = read_experiment(file.path(), vocabulary()).experiment;
+    check(experiment, vocabulary());
+    question_of(experiment);
+    const std::vector<Cell> cells = cells_of(experiment);
+    for (std::size_t i = 0; i < cells.size() && i < 10; ++i) {
+      label_of(experiment, cells[i]);
+      start_command(experiment, cells[i], vocabulary());
+      cell_command(experiment, cells[i], vocabulary(), "start.h5");
+    }
+  });
+}

@@ -1,5 +1,6 @@
 #include "fuzz/memory.h"
 
+#include <cstddef>
 #include <cstdlib>
 #include <new>
 

@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstring>
@@ -147,8 +146,7 @@ class HeaderParser {
       // Sizes in bytes stay within 64 bits.
       constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max() / 2048;
       if (extent > 0 && total > most / extent) bad(path_, "its shape is too large");
-      // An array of no elements has extents too, whose product others will form.
-      total *= std::max<std::int64_t>(extent, 1);
+      total *= extent;
       header.shape.push_back(extent);
       rest_.remove_prefix(static_cast<std::size_t>(end - rest_.data()));
       if (!accept(',')) {

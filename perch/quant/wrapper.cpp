@@ -92,7 +92,7 @@ void build_ranges(Layer& layer, const Quantizers& quantizers, const Shape& outpu
   const OwnWeights weights(layer);
   const Shape batch = output.batched(1);
   for (const auto& [prefix, quantizer] : quantizers) {
-    named_errors(layer, prefix, [&] {
+    named_errors(layer, prefix, [&, &prefix = prefix, &quantizer = quantizer] {
       const auto weight = std::find(weights.names.begin(), weights.names.end(), prefix);
       if (weight != weights.names.end()) {
         const Shape& shape =

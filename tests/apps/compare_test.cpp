@@ -171,6 +171,7 @@ TEST_CASE("compare refuses what cannot be compared before work starts") {
   refused({"temp_net", "--methods", "ptq"}, 2, {"--float-epochs"});
   refused({"temp_net", "--jobs", "many"}, 2, {"--jobs"});
   refused({"temp_net", "--question", "granularity"}, 2, {"question"});
+  refused({"temp_net", "--seeds", "9000000000000000000"}, 2, {"--seeds", "at most"});
   refused({folder / "none.toml"}, 66, {"none.toml"});
   const auto refused_file = [&](const std::string& text, const std::vector<std::string>& words) {
     write_file(file, text);
@@ -181,6 +182,7 @@ TEST_CASE("compare refuses what cannot be compared before work starts") {
   refused_file("modell = \"temp_net\"\n", {"line 1", "model"});
   refused_file("seeds = 3\n", {"model"});
   refused_file("model = \"temp_net\"\nseeds = \"three\"\n", {"line 2"});
+  refused_file("model = \"temp_net\"\nseeds = 9000000000000000000\n", {"line 2", "at most"});
   refused_file("model = \"temp_net\"\n[float]\nlearning_rate = 0.1\n", {"epochs"});
   refused_file("model = \n", {"line 1"});
 }

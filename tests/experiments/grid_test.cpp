@@ -90,6 +90,8 @@ TEST_CASE("what no cell can be is refused") {
   refused([](Experiment& e) { e.start = {{"epochs", "4"}}; }, "unknown setting");
   refused([](Experiment& e) { e.train = {{"augment", "yes"}}; }, "true");
   refused([](Experiment& e) { e.question = "quantizer"; }, "question");
+  refused([](Experiment& e) { e.seeds.resize(6251); }, "50000 cells");
+  refused([](Experiment& e) { e.seeds.resize(std::size_t{1} << 20); }, "50000 cells");
 }
 
 TEST_CASE("the question is granularity, else the first axis that varies") {

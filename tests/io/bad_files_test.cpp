@@ -152,6 +152,8 @@ TEST_CASE("what perch does not know in Keras's configuration is named") {
                             "\"layers\":["
                             "7,"),
                  "model_config"));
+  const std::string deep = std::string(20'000, '[') + std::string(20'000, ']');
+  CHECK(contains(error_with("\"units\":3", "\"units\":" + deep), "nested too deeply"));
   CHECK(contains(error_with("{", ""), "JSON"));
 }
 

@@ -1,12 +1,10 @@
 #include <algorithm>
-#include <fstream>
-#include <sstream>
 
 #include <fmt/format.h>
-#include <toml++/toml.h>
 
 #include <perch/core/check.h>
 #include <perch/core/suggest.h>
+#include <perch/core/toml_file.h>
 #include <perch/experiments/experiment_file.h>
 
 namespace perch::experiments {
@@ -157,19 +155,7 @@ class Reader {
 }  // namespace
 
 ExperimentFile read_experiment(const std::filesystem::path& file, const Vocabulary& vocabulary) {
-  std::ifstream input(file, std::ios::binary);
-  if (!input) {
-    fail(ErrorCode::missing_input, "cannot read {}; give an existing file", file.string());
-  }
-  std::ostringstream text;
-  text << input.rdbuf();
-  try {
-    const toml::table root = toml::parse(text.str(), file.string());
-    return Reader(file.string(), vocabulary).read(root);
-  } catch (const toml::parse_error& error) {
-    fail(ErrorCode::bad_data, "{}, line {}: {}", file.string(), error.source().begin.line,
-         error.description());
-  }
+  return Reader(file.string(), vocabulary).read(read_toml(file));
 }
 
 }  // namespace perch::experiments

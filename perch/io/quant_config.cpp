@@ -1,11 +1,8 @@
 #include <algorithm>
-#include <fstream>
-#include <sstream>
-
-#include <toml++/toml.h>
 
 #include <perch/core/check.h>
 #include <perch/core/suggest.h>
+#include <perch/core/toml_file.h>
 #include <perch/io/quant_config.h>
 
 namespace perch::io {
@@ -263,19 +260,7 @@ QuantRules Reader::rules(const toml::table& root) const {
 }  // namespace
 
 QuantRules read_quant_config(const std::filesystem::path& file) {
-  std::ifstream input(file, std::ios::binary);
-  if (!input) {
-    fail(ErrorCode::missing_input, "cannot read {}; give an existing file", file.string());
-  }
-  std::ostringstream text;
-  text << input.rdbuf();
-  try {
-    const toml::table root = toml::parse(text.str(), file.string());
-    return Reader(file.string()).rules(root);
-  } catch (const toml::parse_error& error) {
-    fail(ErrorCode::bad_data, "{}, line {}: {}", file.string(), error.source().begin.line,
-         error.description());
-  }
+  return Reader(file.string()).rules(read_toml(file));
 }
 
 }  // namespace perch::io

@@ -9,6 +9,9 @@
 
 namespace perch {
 struct TomlAssertion {};
+constexpr void assert_toml(bool condition) {
+  if (!condition) throw TomlAssertion();
+}
 }  // namespace perch
 
 // toml++ 3.3 asserts what malformed files break ("[[:"), and without assertions reads on from where
@@ -17,7 +20,7 @@ struct TomlAssertion {};
 // false.
 #pragma push_macro("NDEBUG")
 #undef NDEBUG
-#define TOML_ASSERT(condition) ((condition) ? void() : throw ::perch::TomlAssertion())
+#define TOML_ASSERT(condition) ::perch::assert_toml(static_cast<bool>(condition))
 #include <toml++/impl/preprocessor.h>
 #pragma push_macro("TOML_UNREACHABLE")
 #undef TOML_UNREACHABLE

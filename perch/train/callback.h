@@ -23,6 +23,7 @@ struct EpochResult {
   double seconds = 0.0;            ///< of the whole epoch
   /// Share of quantized weights that oscillate, where a callback measures it (see oscillation.h).
   std::optional<double> oscillating = std::nullopt;
+  double learning_rate = 0.0;  ///< of the last step
 };
 
 struct BatchResult {

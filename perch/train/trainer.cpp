@@ -75,9 +75,6 @@ struct Trainer::Run {
 
   std::int64_t step() const { return epoch * batches + batch; }
   double seconds() const { return seconds_before + seconds_since(start); }
-  float schedule_factor() const {
-    return static_cast<float>(options.schedule.factor(step(), options.epochs * batches));
-  }
 };
 
 Trainer::Trainer(Model& model, std::unique_ptr<Optimizer> optimizer, Loss loss)
@@ -228,6 +225,12 @@ void Trainer::run_epoch(Loader& loader, std::optional<Loader>& validation, Run& 
   tell_state(run, false);
 }
 
+float Trainer::learning_rate(const Run& run, std::int64_t step) const {
+  const double factor =
+      run.options.schedule.factor(step, run.options.epochs * run.batches);
+  return optimizer_->learning_rate() * static_cast<float>(factor) * run.rate_factor;
+}
+
 EpochResult Trainer::train_epoch(Loader& loader, Run& run) {
   plan();
   Batch batch;
@@ -239,8 +242,7 @@ EpochResult Trainer::train_epoch(Loader& loader, Run& run) {
   while (run.batch < run.batches) {
     next();
     run.whole = false;
-    const float rate = optimizer_->learning_rate() * run.schedule_factor() * run.rate_factor;
-    const Score score = step(batch, rate, run);
+    const Score score = step(batch, learning_rate(run, run.step()), run);
     if (score.loss.defined()) {
       run.totals.add(score.loss.value().item(), score.correct, batch.size());
     }
@@ -263,6 +265,7 @@ EpochResult Trainer::train_epoch(Loader& loader, Run& run) {
   EpochResult result{
       .epoch = run.epoch, .loss = run.totals.mean_loss(), .accuracy = run.totals.accuracy()};
   result.images_per_second = static_cast<double>(run.totals.images) / run.seconds();
+  result.learning_rate = learning_rate(run, run.step() - 1);
   return result;
 }
 

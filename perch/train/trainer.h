@@ -114,6 +114,7 @@ class Trainer {
   Variable forward(const Batch& batch, const Context& context);
   Score score(const Batch& batch, const Context& context);
   Score step(const Batch& batch, float learning_rate, Run& run);
+  float learning_rate(const Run& run, std::int64_t step) const;
   void take_up(const TrainingState& state, Run& run);
   void begin(const TrainingState* state, Run& run);
   void check_settings(const TrainingState& state, const Run& run) const;

@@ -162,6 +162,7 @@ class CellRun final : public Run {
       result_.images_per_second = event.at("images_per_second");
     } else if (step_ == 1 && kind == "result") {
       result_.model = event.at("model");
+      result_.run = event.value("run", "");
       if (event.contains("peak_rss_mb")) result_.peak_rss_mb = event.at("peak_rss_mb");
     } else if (step_ == 2 && kind == "result") {
       result_.accuracy = event.at("accuracy");

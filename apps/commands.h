@@ -28,3 +28,5 @@ Command add_predict(CLI::App& parent);
 Command add_doctor(CLI::App& parent);
 /// data fetch, data verify
 std::vector<Command> add_data(CLI::App& parent);
+/// runs, runs diff
+std::vector<Command> add_runs(CLI::App& parent);

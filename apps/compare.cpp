@@ -26,6 +26,7 @@
 #include "cell_runs.h"
 #include "commands.h"
 #include "compare_flags.h"
+#include "data_checksum.h"
 #include "experiment_folder.h"
 #include "machine.h"
 #include "probe.h"
@@ -83,8 +84,7 @@ Provenance look_at_data(const std::string& folder, Shape& image, std::int64_t& c
   }
   Provenance result;
   result.data = folder.empty() ? "" : fs::absolute(folder).lexically_normal().string();
-  result.data_checksum =
-      datasets::sha256_of(checksum(data.train) + checksum(data.test)).substr(0, 16);
+  result.data_checksum = data_checksum(data);
   result.train_images = data.train.size();
   result.test_images = data.test.size();
   image = data.train.image_shape();

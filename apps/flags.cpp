@@ -24,6 +24,18 @@ std::vector<std::string> names_of_given(const std::vector<CLI::Option*>& options
   return names;
 }
 
+std::string integer_forward_name() {
+  switch (perch::integer_forward_mode()) {
+    case perch::IntegerForward::on:
+      return "on";
+    case perch::IntegerForward::off:
+      return "off";
+    case perch::IntegerForward::fast:
+      break;
+  }
+  return "fast";
+}
+
 void ComputeFlags::add_to(CLI::App& app) {
   const std::string group = "Computing (results differ by rounding at most)";
   app.add_option("--threads", threads_, "Threads to compute with; default: all cores")

@@ -32,6 +32,9 @@ auto with_flag(const std::string& flag, const Step& step) {
   }
 }
 
+/// As --integer-forward or PERCH_INTEGER has it: "on", "off", "fast".
+std::string integer_forward_name();
+
 /// How the work is done; results do not depend on it but for the order of float sums.
 class ComputeFlags {
  public:

@@ -20,3 +20,7 @@ std::string compiler() {
   return "unknown";
 #endif
 }
+
+std::string compiler_flags() {
+  return PERCH_COMPILER_FLAGS;
+}

@@ -5,3 +5,5 @@
 
 std::string cpu_name();
 std::string compiler();
+/// What it was told, without warnings and definitions.
+std::string compiler_flags();

@@ -116,6 +116,7 @@ int main(int argc, char** argv) {
                                    add_analyze(app), add_compare(app),  add_report(app),
                                    add_inspect(app), add_predict(app),  add_doctor(app)};
   for (auto& command : add_data(app)) commands.push_back(std::move(command));
+  for (auto& command : add_runs(app)) commands.push_back(std::move(command));
   bool json = false;
   for (const auto& command : commands) {
     command.app->add_flag("--json", json, "Results as one JSON object per line on stdout");

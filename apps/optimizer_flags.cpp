@@ -69,8 +69,14 @@ std::unique_ptr<Optimizer> OptimizerFlags::make() const {
   }
   Adam::Options options{.learning_rate = learning_rate_};
   if (optimizer_ == "adam") return std::make_unique<Adam>(options);
-  options.weight_decay = weight_decay_.value_or(0.004f);
+  options.weight_decay = weight_decay_.value_or(adamw_decay);
   return std::make_unique<AdamW>(options);
+}
+
+std::vector<io::RunSetting> OptimizerFlags::resolved() const {
+  if (optimizer_ == "adam") return {};
+  if (optimizer_ == "adamw") return {{"weight_decay", std::stod(fmt::format("{}", adamw_decay))}};
+  return {{"weight_decay", 0.0}, {"momentum", 0.0}};
 }
 
 Schedule OptimizerFlags::schedule() const {

@@ -5,7 +5,9 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include <perch/io/run_config.h>
 #include <perch/optim/optimizers.h>
 #include <perch/optim/schedule.h>
 
@@ -21,11 +23,14 @@ class OptimizerFlags {
   /// Throws Error(usage) for a value out of range and for a flag that the optimizer has no use for.
   std::unique_ptr<perch::Optimizer> make() const;
   perch::Schedule schedule() const;
+  /// Values that depend on the optimizer.
+  std::vector<perch::io::RunSetting> resolved() const;
   float clip_norm() const { return clip_norm_.value_or(0.0f); }
 
  private:
   std::string optimizer_ = "adam", schedule_ = "constant";
   float learning_rate_ = 0.001f;
   std::int64_t warmup_ = 0;
+  static constexpr float adamw_decay = 0.004f;
   std::optional<float> momentum_, weight_decay_, clip_norm_;
 };

@@ -16,9 +16,10 @@ Json or_null(std::optional<double> value) {
   return value ? Json(*value) : Json();
 }
 
-Outcome outcome(const fs::path& file, const std::optional<Evaluation>& test, const History& history,
+Outcome outcome(const fs::path& file, const std::string& run, const std::optional<Evaluation>& test, const History& history,
                 std::optional<double> first_step_seconds, double seconds) {
   Json event = {{"event", "result"}, {"model", file.string()}, {"name", file.stem().string()}};
+  if (!run.empty()) event["run"] = run;
   if (test) {
     event["test_loss"] = test->loss;
     event["test_accuracy"] = test->accuracy;
@@ -44,6 +45,7 @@ Outcome outcome(const fs::path& file, const std::optional<Evaluation>& test, con
   }
   text += fmt::format("  {:.1f} s{}, peak memory {:.0f} MB\nsaved: {}\n", seconds, rate,
                       peak_rss_mb(), file.string());
+  if (!run.empty()) text += fmt::format("run:   {}\n", run);
   return {std::move(event), std::move(text)};
 }
 

@@ -21,8 +21,8 @@ struct Outcome {
 
 Json or_null(std::optional<double> value);
 
-/// Of the model in `file`. `first_step_seconds` is since the process was started.
-Outcome outcome(const std::filesystem::path& file, const std::optional<perch::Evaluation>& test,
+/// Of the model in `file`, whose run's folder is `run` if it has one. `first_step_seconds` is since the process was started.
+Outcome outcome(const std::filesystem::path& file, const std::string& run, const std::optional<perch::Evaluation>& test,
                 const perch::History& history, std::optional<double> first_step_seconds,
                 double seconds);
 

@@ -301,6 +301,12 @@ FitOptions QuantizeFlags::schedule(const Optimizer& optimizer, FitOptions fit) c
   return quantizes() ? schedule_.apply(rules(), optimizer, std::move(fit)) : fit;
 }
 
+std::vector<io::RunSetting> QuantizeFlags::resolved() const {
+  if (!quantizes() || !quant_config_.empty() || has("--scheme")) return {};
+  return {{"weight_bits", std::int64_t{weights().bits}},
+          {"activation_bits", std::int64_t{activations().bits}}};
+}
+
 io::LoadOptions QuantizeFlags::load_options() const {
   QuantizeConfig depthwise = config();
   QuantSpec& kernel = depthwise.weights.at("kernel");

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <perch/io/keras.h>
+#include <perch/io/run_config.h>
 #include <perch/quant/rules.h>
 #include <perch/train/trainer.h>
 
@@ -43,6 +44,8 @@ class QuantizeFlags {
   std::string tag() const;
   /// With what is said about the quantizers' course in training.
   perch::FitOptions schedule(const perch::Optimizer& optimizer, perch::FitOptions fit) const;
+  /// Values that depend on the quantizers, where the flags say them.
+  std::vector<perch::io::RunSetting> resolved() const;
 
  private:
   void add_training_options(CLI::App& app, const std::string& group);

@@ -44,11 +44,12 @@ float scale_rate_factor(const QuantRules& rules) {
 void ScheduleFlags::add_to(CLI::App& app, const std::string& group) {
   auto add = [&](CLI::Option* option) { options_.push_back(option->group(group)); };
   add(app.add_option("--activations-from", activations_from_,
-                     "Activations are only observed before this step, or as 2epochs; default: 0")
-          ->type_name("WHEN"));
-  add(app.add_option("--full-from", full_from_,
-                     "Quantization grows until it is whole then; default: 0")
-          ->type_name("WHEN"));
+                     "Activations are only observed before this step, or as 2epochs")
+          ->type_name("WHEN")
+          ->default_str("0"));
+  add(app.add_option("--full-from", full_from_, "Quantization grows until it is whole then")
+          ->type_name("WHEN")
+          ->default_str("0"));
   add(app.add_option("--ranges-until", ranges_until_,
                      "Ranges stay as they are from then on; default: never")
           ->type_name("WHEN"));
@@ -63,8 +64,9 @@ void ScheduleFlags::add_to(CLI::App& app, const std::string& group) {
   add(app.add_flag("--oscillations")
           ->description("Report the share of weights that oscillate between two levels"));
   add(app.add_option("--dampen", oscillation_.dampen,
-                     "Strength at the end of what pulls weights to their levels; default: 0")
-          ->type_name("X"));
+                     "Strength at the end of what pulls weights to their levels")
+          ->type_name("X")
+          ->default_str("0"));
   add(app.add_option("--freeze-oscillating", oscillation_.freeze_above,
                      "Weights that oscillate in more than this share of the steps stay where they "
                      "are; default: never")

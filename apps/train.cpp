@@ -1,6 +1,7 @@
 // perch train: trains a ready model, quantized or not, and saves it.
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -10,6 +11,7 @@
 
 #include <perch/core/check.h>
 #include <perch/core/interrupt.h>
+#include <perch/core/parallel.h>
 #include <perch/io/keras.h>
 #include <perch/models/models.h>
 #include <perch/ptq/calibrate.h>
@@ -29,6 +31,7 @@
 #include "process.h"
 #include "profile_report.h"
 #include "quantize_flags.h"
+#include "run_record.h"
 
 using namespace perch;
 namespace fs = std::filesystem;
@@ -50,6 +53,7 @@ struct TrainFlags {
   ComputeFlags compute;
   CheckpointFlags checkpoints;
   const CLI::App* app = nullptr;
+  RunFlags run;
 };
 
 /// Puts each epoch on stdout as it ends.
@@ -125,11 +129,31 @@ void check(const TrainFlags& flags) {
               flags.calibrate.value_or(0));
   PERCH_CHECK(flags.reestimate.value_or(1) >= 1,
               "--reestimate-batch-norm is {}, must be at least 1", flags.reestimate.value_or(0));
+  flags.run.check();
   PERCH_CHECK(flags.seed >= 0, "--seed is {}, must not be negative", flags.seed);
   make_model(flags.model, {.width = flags.width});  // a wrong --width
 }
 
-void train(const TrainFlags& flags, Output& output) {
+/// What the command line leaves open, as it was in effect.
+std::vector<io::RunSetting> resolved(const TrainFlags& flags, const std::string& stem,
+                                     InputScale scale, const FitOptions& fit) {
+  const char* const data = std::getenv("PERCH_DATA_DIR");
+  std::vector<io::RunSetting> settings = {
+      {"name", stem},
+      {"width", double{flags.width.value_or(1.0f)}},
+      {"data", std::string(data == nullptr ? "" : data)},
+      {"input_scale", std::string(scale_name(scale))},
+      {"threads", std::int64_t{thread_count()}},
+      {"integer_forward", integer_forward_name()},
+      {"range_rate_factor", io::run_value(fmt::format("{}", fit.range_rate_factor))},
+      {"range_weight_decay", io::run_value(fmt::format("{}", fit.range_weight_decay))}};
+  for (const auto& more : {flags.quantize.resolved(), flags.optimizer.resolved()}) {
+    settings.insert(settings.end(), more.begin(), more.end());
+  }
+  return settings;
+}
+
+void train(const TrainFlags& flags, RunRecord& record, Output& output) {
   const auto start = std::chrono::steady_clock::now();
   const InterruptOnSignals signals;
   check(flags);
@@ -174,6 +198,15 @@ void train(const TrainFlags& flags, Output& output) {
     fmt::print(stderr, "going on from step {}, in epoch {} of {}\n", fit.resume->step,
                std::min(fit.resume->epoch + 1, flags.epochs), flags.epochs);
   }
+  const bool complete = fit.resume && earlier_outcome(checkpoints.get(), file);
+  if (!complete) {
+    record.begin(flags.run.parent(flags.save), {.name = stem,
+                                                .epochs = flags.epochs,
+                                                .seed = flags.seed,
+                                                .resolved = resolved(flags, stem, scale, fit),
+                                                .data = data});
+    record.add_to(fit.callbacks);
+  }
 
   std::optional<Profiler> profiler;
   interruptible(checkpoints.get(), [&] {
@@ -181,11 +214,7 @@ void train(const TrainFlags& flags, Output& output) {
     if (flags.profile) profiler.emplace();
     const History history = flags.epochs > 0 ? trainer.fit(data.train, fit) : History();
     if (profiler) profiler->stop();
-    if (fit.resume) {
-      if (const auto earlier = earlier_outcome(checkpoints.get(), file)) {
-        return earlier->tell(output);
-      }
-    }
+    if (complete) return earlier_outcome(checkpoints.get(), file)->tell(output);
     if (flags.reestimate) {
       reestimate_batch_norm(*model, data.train, {.images = *flags.reestimate});
     }
@@ -193,7 +222,9 @@ void train(const TrainFlags& flags, Output& output) {
     std::optional<Evaluation> test;
     if (data.test.size() > 0) test = trainer.evaluate(data.test);
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    const Outcome result = outcome(file, test, history, first_step->seconds(), seconds.count());
+    record.end(file, test, seconds.count());
+    const Outcome result = outcome(file, record.path(), test, history, first_step->seconds(),
+                                   seconds.count());
     note_outcome(checkpoints.get(), result, file);
     if (profiler) {
       report_profile(*profiler, trainer.optimizer().iterations(), trace_of(file), output);
@@ -256,6 +287,7 @@ Command add_train(CLI::App& parent) {
   app->add_option("--name", flags->name, "Begin of the file's name; default: the model's")
       ->type_name("STEM");
   flags->checkpoints.add_to(*app);
+  flags->run.add_to(*app);
   flags->compute.add_to(*app);
   app->add_flag("--profile", flags->profile,
                 "Time per op, with rates and shares of the peak; a trace beside the model");
@@ -263,5 +295,9 @@ Command add_train(CLI::App& parent) {
   flags->optimizer.add_to(*app);
   flags->quantize.add_to(*app, QuantizeFlags::Use::train);
   flags->app = app;
-  return {app, [flags](Output& output) { train(*flags, output); }, [flags] { check(*flags); }};
+  const auto run = [flags, app](Output& output) {
+    RunRecord record(*app);
+    record.watch([&] { train(*flags, record, output); });
+  };
+  return {app, run, [flags] { check(*flags); }};
 }

@@ -344,7 +344,11 @@ std::string cell_table(const Results& results) {
     row.push_back(fmt::format("{:.1f} s", cell.seconds));
     row.push_back(
         cell.images_per_second > 0.0 ? fmt::format("{:.0f} images/s", cell.images_per_second) : "");
-    row.push_back(fmt::format("<a href=\"cells/{}/\">folder</a>", escaped(cell.id)));
+    std::string files = fmt::format("<a href=\"cells/{}/\">folder</a>", escaped(cell.id));
+    if (!cell.run.empty()) {
+      files += fmt::format(", <a href=\"{}/\">run</a>", escaped(cell.run));
+    }
+    row.push_back(std::move(files));
     table.rows.push_back(std::move(row));
   }
   return "<h2 id=\"cells\">Cells</h2>\n" + html::table(table);

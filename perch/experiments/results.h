@@ -38,6 +38,7 @@ struct CellResult {
   std::string model;  ///< file, within the folder
   std::int64_t model_bytes = 0;
   // These differ from run to run.
+  std::string run;  ///< folder of its training, within the experiment's; empty: none
   double seconds = 0.0, images_per_second = 0.0, peak_rss_mb = 0.0;
 
   bool failed() const { return !failure.empty(); }

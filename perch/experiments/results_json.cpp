@@ -125,7 +125,8 @@ Json to_json(const CellResult& cell) {
           {"times",
            {{"seconds", cell.seconds},
             {"images_per_second", cell.images_per_second},
-            {"peak_rss_mb", cell.peak_rss_mb}}}};
+            {"peak_rss_mb", cell.peak_rss_mb},
+            {"run", cell.run}}}};
 }
 
 CellResult cell_from_json(const Json& json, const std::string& file) {
@@ -159,6 +160,7 @@ CellResult cell_from_json(const Json& json, const std::string& file) {
     cell.seconds = number(times, "seconds");
     cell.images_per_second = number(times, "images_per_second");
     cell.peak_rss_mb = number(times, "peak_rss_mb");
+    cell.run = times.value("run", "");
     return cell;
   });
 }

@@ -24,6 +24,11 @@ std::string line_of(const RunSetting& setting) {
     using Value = std::decay_t<decltype(value)>;
     if constexpr (std::is_same_v<Value, std::monostate>) {
       return fmt::format("# {}", setting.name);
+    } else if constexpr (std::is_same_v<Value, double>) {
+      // toml++ writes 0.1 as 0.10000000000000001.
+      const std::string digits = fmt::format("{}", value);
+      const bool whole = digits.find_first_not_of("-0123456789") == std::string::npos;
+      return fmt::format("{} = {}{}", setting.name, digits, whole ? ".0" : "");
     } else {
       const toml::table table{{setting.name, value}};
       std::ostringstream text;

@@ -1,0 +1,170 @@
+#include "run_record.h"
+
+#include <chrono>
+#include <cstdlib>
+#include <future>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <perch/core/blas.h>
+#include <perch/core/check.h>
+#include <perch/core/kernels/table.h>
+#include <perch/core/parallel.h>
+
+#include "data_checksum.h"
+#include "machine.h"
+#include "process.h"
+#include "run_settings.h"
+
+using namespace perch;
+namespace fs = std::filesystem;
+
+void RunFlags::add_to(CLI::App& app) {
+  app.add_option(
+         "--run-dir", parent_,
+         "Where the run gets a folder with its settings, metrics and log; default: SAVE/runs")
+      ->type_name("DIR");
+  app.add_flag("--no-run-dir", none_, "No folder for the run");
+}
+
+void RunFlags::check() const {
+  PERCH_CHECK(!none_ || parent_.empty(),
+              "--run-dir and --no-run-dir exclude each other; leave one out");
+}
+
+std::optional<fs::path> RunFlags::parent(const fs::path& save) const {
+  if (none_) return std::nullopt;
+  return parent_.empty() ? save / "runs" : fs::path(parent_);
+}
+
+/// env.json: what is known at once, then what takes time. Images are summed up beside the training
+/// once its first step is done.
+class RunRecord::Environment final : public Callback {
+ public:
+  Environment(std::shared_ptr<io::RunFolder> folder, const RunStart& start)
+      : folder_(std::move(folder)), data_(start.data) {
+    facts_ = {{"version", PERCH_VERSION},
+              {"compiler", compiler()},
+              {"compiler_flags", compiler_flags()},
+              {"cpu", cpu_name()},
+              {"instruction_set", std::string(kernels::active().arch)},
+              {"cores", std::int64_t{std::thread::hardware_concurrency()}},
+              {"threads", std::int64_t{thread_count()}},
+              {"seed", start.seed},
+              {"train_images", data_.train.size()},
+              {"test_images", data_.test.size()},
+              {"command", command_line()}};
+    for (const char* name : {"PERCH_FORCE_ARCH", "PERCH_FUSE", "PERCH_INTEGER"}) {
+      if (const char* const value = std::getenv(name))
+        facts_.emplace_back(name, std::string(value));
+    }
+    folder_->write_environment(facts_);
+  }
+
+  void on_batch_end(Trainer&, const BatchResult&) override { sum_up(); }
+  void on_epoch_end(Trainer&, const EpochResult&) override {
+    using namespace std::chrono_literals;
+    if (!complete_ && checksum_.wait_for(0s) == std::future_status::ready) finish();
+  }
+
+  /// Waits for what is still missing.
+  void finish() {
+    if (std::exchange(complete_, true)) return;
+    sum_up();
+    facts_.emplace_back("data_checksum", checksum_.get());
+    // The library is loaded with other environment variables for a moment: not beside a thread
+    // that may read them.
+    const blas::Backend& backend = blas::backend();
+    facts_.emplace_back("blas", "OpenBLAS " + backend.version);
+    facts_.emplace_back("blas_core", backend.core);
+    folder_->write_environment(facts_);
+  }
+
+ private:
+  void sum_up() {
+    if (std::exchange(begun_, true)) return;
+    checksum_ = std::async(std::launch::async, [data = data_] { return data_checksum(data); });
+  }
+
+  std::shared_ptr<io::RunFolder> folder_;
+  TrainTest data_;
+  io::RunFacts facts_;
+  std::future<std::string> checksum_;
+  bool begun_ = false, complete_ = false;
+};
+
+void RunRecord::begin(const std::optional<fs::path>& parent, RunStart start) {
+  if (!parent) return;
+  begin_ = std::chrono::steady_clock::now();
+  folder_ = io::RunFolder::create(*parent, start.name);
+  const std::string command = command_line();
+  folder_->log(command);
+  folder_->set_status({.started = io::utc_now(), .epochs = start.epochs});
+  folder_->write_config(command, run_settings(command_, start.resolved));
+  environment_ = std::make_shared<Environment>(folder_, start);
+}
+
+void RunRecord::add_to(std::vector<CallbackPtr>& callbacks) const {
+  if (folder_ == nullptr) return;
+  callbacks.push_back(environment_);
+  callbacks.push_back(io::run_recorder(folder_));
+}
+
+void RunRecord::end(const fs::path& model, const std::optional<Evaluation>& test, double seconds) {
+  if (folder_ == nullptr) return;
+  environment_->finish();
+  folder_->keep(model);
+  folder_->link_checkpoints(fs::path(model).replace_extension(".checkpoints"));
+  io::RunStatus status = folder_->status();
+  status.state = io::RunState::complete;
+  status.ended = io::utc_now();
+  status.seconds = seconds;
+  status.model = model.filename().string();
+  if (test) {
+    status.test_loss = test->loss;
+    status.test_accuracy = test->accuracy;
+    folder_->log(
+        fmt::format("test: loss {:.4f}, accuracy {:.2f} %", test->loss, 100.0 * test->accuracy));
+  }
+  folder_->log(fmt::format("saved: {}; {:.1f} s", model.string(), seconds));
+  folder_->set_status(status);
+}
+
+void RunRecord::watch(const std::function<void()>& training) {
+  try {
+    training();
+  } catch (const Error& error) {
+    fail(error.code() == ErrorCode::interrupted ? io::RunState::interrupted : io::RunState::failed,
+         error.what());
+    throw;
+  } catch (const std::exception& error) {
+    fail(io::RunState::failed, error.what());
+    throw;
+  }
+}
+
+void RunRecord::fail(io::RunState state, const std::string& message) noexcept {
+  if (folder_ == nullptr) return;
+  // The error that is on its way matters more than a folder that does not take it.
+  try {
+    folder_->log(fmt::format("{}: {}", io::name_of(state), message));
+    io::RunStatus status = folder_->status();
+    status.state = state;
+    status.message = message;
+    status.seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+    status.ended = io::utc_now();
+    folder_->set_status(status);
+    environment_->finish();
+  } catch (const std::exception&) {
+    return;
+  }
+}
+
+std::string RunRecord::path() const {
+  return folder_ == nullptr ? std::string() : folder_->path().string();
+}

@@ -1,0 +1,69 @@
+// What train keeps of a run in its folder: settings, environment, course and end.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <perch/datasets/dataset.h>
+#include <perch/io/run_folder.h>
+#include <perch/train/trainer.h>
+
+namespace CLI {
+class App;
+}
+
+/// --run-dir and --no-run-dir.
+class RunFlags {
+ public:
+  void add_to(CLI::App& app);
+  /// Throws Error(usage) when both are given.
+  void check() const;
+  /// Where the run's folder goes; none with --no-run-dir.
+  std::optional<std::filesystem::path> parent(const std::filesystem::path& save) const;
+
+ private:
+  std::string parent_;
+  bool none_ = false;
+};
+
+struct RunStart {
+  std::string name;  ///< the folder's begins with it
+  std::int64_t epochs = 0, seed = 0;
+  /// Values of options that are found out only when training begins; those of options that are on
+  /// the command line are left alone.
+  std::vector<perch::io::RunSetting> resolved;
+  perch::TrainTest data;
+};
+
+class RunRecord {
+ public:
+  /// `command` is train, as it was parsed.
+  explicit RunRecord(const CLI::App& command) : command_(command) {}
+
+  /// Makes the folder. Until then, and without a parent, the rest does nothing.
+  void begin(const std::optional<std::filesystem::path>& parent, RunStart start);
+  void add_to(std::vector<perch::CallbackPtr>& callbacks) const;
+  /// Of the run that ended well.
+  void end(const std::filesystem::path& model, const std::optional<perch::Evaluation>& test,
+           double seconds);
+  /// Runs `training`; what it throws is noted and thrown on.
+  void watch(const std::function<void()>& training);
+
+  /// Empty without a folder.
+  std::string path() const;
+
+ private:
+  class Environment;
+  void fail(perch::io::RunState state, const std::string& message) noexcept;
+
+  const CLI::App& command_;
+  std::shared_ptr<perch::io::RunFolder> folder_;
+  std::shared_ptr<Environment> environment_;
+  std::chrono::steady_clock::time_point begin_{};
+};

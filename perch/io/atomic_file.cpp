@@ -49,12 +49,12 @@ class TemporaryFile {
     }
   }
 
-  void put_into_place() {
+  void put_into_place(Sync sync) {
     // mkostemp makes files private; a model is as readable as any other output.
     const mode_t mask = ::umask(0);
     ::umask(mask);
     ::fchmod(descriptor_, 0666 & ~mask);
-    if (file_calls().fsync(descriptor_) != 0) broken();
+    if (sync == Sync::yes && file_calls().fsync(descriptor_) != 0) broken();
     const int descriptor = descriptor_;
     descriptor_ = -1;
     if (file_calls().close(descriptor) != 0) broken();
@@ -62,7 +62,7 @@ class TemporaryFile {
       fail(ErrorCode::cannot_create, "{}: cannot be replaced: {}", target_.string(), reason());
     }
     path_.clear();
-    sync_folder();
+    if (sync == Sync::yes) sync_folder();
   }
 
  private:
@@ -100,10 +100,11 @@ class TemporaryFile {
 
 }  // namespace
 
-void write_atomically(const std::filesystem::path& file, std::span<const std::byte> bytes) {
+void write_atomically(const std::filesystem::path& file, std::span<const std::byte> bytes,
+                      Sync sync) {
   TemporaryFile temporary(file);
   temporary.write(bytes);
-  temporary.put_into_place();
+  temporary.put_into_place(sync);
 }
 
 }  // namespace perch::io

@@ -7,11 +7,15 @@
 
 namespace perch::io {
 
+/// Whether the bytes are on the disk when it returns. Without, a power cut may lose them.
+enum class Sync { yes, no };
+
 /// Writes to a temporary file in the same folder (made if it is missing), syncs it, renames it over
 /// `file`, which stays as it is until then, and syncs the folder: behind the return the new content
 /// survives a power cut, before it one of the two does, whole. Throws Error(cannot_create) when the
 /// folder does not take a file, Error(io) when writing fails midway (a full disk); the temporary
 /// file is removed then.
-void write_atomically(const std::filesystem::path& file, std::span<const std::byte> bytes);
+void write_atomically(const std::filesystem::path& file, std::span<const std::byte> bytes,
+                      Sync sync = Sync::yes);
 
 }  // namespace perch::io

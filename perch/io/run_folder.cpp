@@ -28,8 +28,9 @@ std::string utc(const char* format) {
   return {text, std::strftime(text, sizeof text, format, &parts)};
 }
 
+/// Training does not wait for the disk.
 void write_text(const fs::path& file, const std::string& text) {
-  write_atomically(file, std::as_bytes(std::span(text)));
+  write_atomically(file, std::as_bytes(std::span(text)), Sync::no);
 }
 
 /// The first `lines` lines of a file, or all where it has fewer.

@@ -24,6 +24,8 @@
 #include <perch/fuse/fuse.h>
 #include <perch/io/inspect.h>
 #include <perch/io/keras.h>
+#include <perch/io/run_folder.h>
+#include <perch/io/run_reader.h>
 #include <perch/layers/layers.h>
 #include <perch/layers/spec.h>
 #include <perch/layers/state.h>

@@ -32,10 +32,10 @@ const std::vector<std::string> methods = {"qat", "ptq"};
 const std::vector<std::string> network_settings = {"width", "input_scale"};
 // What compare says itself.
 const std::vector<std::string> reserved = {
-    "per_tensor", "per_channel", "symmetric",   "asymmetric", "narrow_range", "full_range",
-    "seed",       "from",        "save",        "name",       "data",         "images",
-    "labels",     "test_images", "test_labels", "threads",    "quiet",        "json",
-    "help",       "profile",     "quant_config"};
+    "per_tensor", "per_channel", "symmetric",    "asymmetric", "narrow_range", "full_range",
+    "seed",       "from",        "save",         "name",       "data",         "images",
+    "labels",     "test_images", "test_labels",  "threads",    "quiet",        "json",
+    "help",       "profile",     "quant_config", "run_dir",    "no_run_dir"};
 
 bool among(const std::vector<std::string>& names, const std::string& name) {
   return std::ranges::find(names, name) != names.end();

@@ -95,7 +95,7 @@ TEST_CASE("train reports every epoch and a last result as JSON lines") {
     CHECK(lines[i].at("val_accuracy").is_number());
     CHECK(lines[i].at("images_per_second") > 0.0);
   }
-  CHECK(keys(lines[2]) == Arguments{"event", "model", "name", "test_loss", "test_accuracy",
+  CHECK(keys(lines[2]) == Arguments{"event", "model", "name", "run", "test_loss", "test_accuracy",
                                     "seconds", "first_step_seconds", "peak_rss_mb"});
   CHECK(lines[2].at("peak_rss_mb") > 1.0);
   // The kernel counts the start in ticks of 10 ms, rounded down.
@@ -107,7 +107,7 @@ TEST_CASE("train reports every epoch and a last result as JSON lines") {
       {"train", "temp_net", "--data", data, "--save", save, "--validation-split", "0", "--quiet"});
   CHECK(without[0].at("val_loss").is_null());
   CHECK(keys(without[1]) ==
-        Arguments{"event", "model", "name", "seconds", "first_step_seconds", "peak_rss_mb"});
+        Arguments{"event", "model", "name", "run", "seconds", "first_step_seconds", "peak_rss_mb"});
 }
 
 TEST_CASE("stdout holds results only and --quiet keeps stderr empty") {

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
 #include <tests/io/small_models.h>

@@ -97,25 +97,51 @@ class RunRecord::Environment final : public Callback {
   bool begun_ = false, complete_ = false;
 };
 
-void RunRecord::begin(const std::optional<fs::path>& parent, RunStart start) {
+/// Opens the folder when training begins, and tells the others from then on.
+class RunRecord::Recording final : public Callback {
+ public:
+  explicit Recording(RunRecord& record) : record_(record) {}
+
+  void on_train_begin(Trainer& trainer, const TrainPlan& plan) override {
+    record_.open();
+    recorder_ = io::run_recorder(record_.folder_);
+    recorder_->on_train_begin(trainer, plan);
+  }
+  void on_batch_end(Trainer& trainer, const BatchResult& result) override {
+    record_.environment_->on_batch_end(trainer, result);
+  }
+  void on_epoch_end(Trainer& trainer, const EpochResult& result) override {
+    recorder_->on_epoch_end(trainer, result);
+    record_.environment_->on_epoch_end(trainer, result);
+  }
+  void on_train_end(Trainer& trainer) override { recorder_->on_train_end(trainer); }
+
+ private:
+  RunRecord& record_;
+  CallbackPtr recorder_;
+};
+
+void RunRecord::prepare(const std::optional<fs::path>& parent, RunStart start,
+                        std::vector<CallbackPtr>& callbacks) {
   if (!parent) return;
-  begin_ = std::chrono::steady_clock::now();
-  folder_ = io::RunFolder::create(*parent, start.name);
-  const std::string command = command_line();
-  folder_->log(command);
-  folder_->set_status({.started = io::utc_now(), .epochs = start.epochs});
-  folder_->write_config(command, run_settings(command_, start.resolved));
-  environment_ = std::make_shared<Environment>(folder_, start);
+  parent_ = parent;
+  start_ = std::move(start);
+  callbacks.push_back(std::make_shared<Recording>(*this));
 }
 
-void RunRecord::add_to(std::vector<CallbackPtr>& callbacks) const {
-  if (folder_ == nullptr) return;
-  callbacks.push_back(environment_);
-  callbacks.push_back(io::run_recorder(folder_));
+void RunRecord::open() {
+  begin_ = std::chrono::steady_clock::now();
+  folder_ = io::RunFolder::create(*parent_, start_.name);
+  const std::string command = command_line();
+  folder_->log(command);
+  folder_->set_status({.started = io::utc_now(), .epochs = start_.epochs});
+  folder_->write_config(command, run_settings(command_, start_.resolved));
+  environment_ = std::make_shared<Environment>(folder_, start_);
 }
 
 void RunRecord::end(const fs::path& model, const std::optional<Evaluation>& test, double seconds) {
-  if (folder_ == nullptr) return;
+  if (!parent_) return;
+  if (folder_ == nullptr) open();
   environment_->finish();
   folder_->keep(model);
   folder_->link_checkpoints(fs::path(model).replace_extension(".checkpoints"));
@@ -159,7 +185,7 @@ void RunRecord::fail(io::RunState state, const std::string& message) noexcept {
         std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
     status.ended = io::utc_now();
     folder_->set_status(status);
-    environment_->finish();
+    if (environment_ != nullptr) environment_->finish();
   } catch (const std::exception&) {
     return;
   }

@@ -46,9 +46,10 @@ class RunRecord {
   /// `command` is train, as it was parsed.
   explicit RunRecord(const CLI::App& command) : command_(command) {}
 
-  /// Makes the folder. Until then, and without a parent, the rest does nothing.
-  void begin(const std::optional<std::filesystem::path>& parent, RunStart start);
-  void add_to(std::vector<perch::CallbackPtr>& callbacks) const;
+  /// Before fit(). The folder is made when that has checked what it was given and begins, or at
+  /// end() where there is nothing to train. Without a parent none of this does anything.
+  void prepare(const std::optional<std::filesystem::path>& parent, RunStart start,
+               std::vector<perch::CallbackPtr>& callbacks);
   /// Of the run that ended well.
   void end(const std::filesystem::path& model, const std::optional<perch::Evaluation>& test,
            double seconds);
@@ -60,9 +61,13 @@ class RunRecord {
 
  private:
   class Environment;
+  class Recording;
+  void open();
   void fail(perch::io::RunState state, const std::string& message) noexcept;
 
   const CLI::App& command_;
+  std::optional<std::filesystem::path> parent_;
+  RunStart start_;
   std::shared_ptr<perch::io::RunFolder> folder_;
   std::shared_ptr<Environment> environment_;
   std::chrono::steady_clock::time_point begin_{};

@@ -200,12 +200,13 @@ void train(const TrainFlags& flags, RunRecord& record, Output& output) {
   }
   const bool complete = fit.resume && earlier_outcome(checkpoints.get(), file);
   if (!complete) {
-    record.begin(flags.run.parent(flags.save), {.name = stem,
-                                                .epochs = flags.epochs,
-                                                .seed = flags.seed,
-                                                .resolved = resolved(flags, stem, scale, fit),
-                                                .data = data});
-    record.add_to(fit.callbacks);
+    record.prepare(flags.run.parent(flags.save),
+                   {.name = stem,
+                    .epochs = flags.epochs,
+                    .seed = flags.seed,
+                    .resolved = resolved(flags, stem, scale, fit),
+                    .data = data},
+                   fit.callbacks);
   }
 
   std::optional<Profiler> profiler;

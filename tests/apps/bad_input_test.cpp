@@ -107,14 +107,15 @@ TEST_CASE("results that cannot be written are an error") {
   check_error(full, 74, {"stdout"});
 }
 
-TEST_CASE("a loss that is not finite ends train with the step and the layer, and no file") {
+TEST_CASE("a loss that is not finite ends train with the step and the layer, and no model") {
   const TestFolder folder;
   const std::string data = write_data(folder, 80, 0);
   check_error(train_on(data, folder / "models",
                        {"--optimizer", "sgd", "--learning-rate", "1e38", "--batch-size", "2",
                         "--quantizer", "none"}),
               1, {"step", "the first layer with a non-finite value is"});
-  CHECK_FALSE(fs::exists(folder / "models"));
+  // The run's folder tells of it.
+  for (const std::string& name : folder.content()) CHECK_FALSE(name.ends_with(".h5"));
 }
 
 TEST_CASE("model files that are missing, damaged or of another kind are refused") {

@@ -16,8 +16,8 @@ Json or_null(std::optional<double> value) {
   return value ? Json(*value) : Json();
 }
 
-Outcome outcome(const fs::path& file, const std::string& run, const std::optional<Evaluation>& test, const History& history,
-                std::optional<double> first_step_seconds, double seconds) {
+Outcome outcome(const fs::path& file, const std::string& run, const std::optional<Evaluation>& test,
+                const History& history, std::optional<double> first_step_seconds, double seconds) {
   Json event = {{"event", "result"}, {"model", file.string()}, {"name", file.stem().string()}};
   if (!run.empty()) event["run"] = run;
   if (test) {

@@ -21,10 +21,11 @@ struct Outcome {
 
 Json or_null(std::optional<double> value);
 
-/// Of the model in `file`, whose run's folder is `run` if it has one. `first_step_seconds` is since the process was started.
-Outcome outcome(const std::filesystem::path& file, const std::string& run, const std::optional<perch::Evaluation>& test,
-                const perch::History& history, std::optional<double> first_step_seconds,
-                double seconds);
+/// Of the model in `file`, whose run's folder is `run` if it has one. `first_step_seconds` is since
+/// the process was started.
+Outcome outcome(const std::filesystem::path& file, const std::string& run,
+                const std::optional<perch::Evaluation>& test, const perch::History& history,
+                std::optional<double> first_step_seconds, double seconds);
 
 /// Notes it beside the checkpoints, with a checksum of the model, unless some could not be written.
 void note_outcome(perch::io::CheckpointFolder* checkpoints, const Outcome& outcome,

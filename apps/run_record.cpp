@@ -97,13 +97,35 @@ class RunRecord::Environment final : public Callback {
   bool begun_ = false, complete_ = false;
 };
 
+namespace {
+
+constexpr const char* state_of_run = "run";
+
+/// Of the run that this state was saved in; empty where it had no folder.
+fs::path former_path(const TrainingState* state) {
+  if (state == nullptr) return {};
+  const auto found = state->values.find(fmt::format("callbacks/{}/path", state_of_run));
+  return found == state->values.end() ? fs::path() : fs::path(found->second);
+}
+
+}  // namespace
+
 /// Opens the folder when training begins, and tells the others from then on.
 class RunRecord::Recording final : public Callback {
  public:
   explicit Recording(RunRecord& record) : record_(record) {}
 
+  /// Where the run is, for a training that goes on with it.
+  std::string state_name() const override { return state_of_run; }
+  void visit(Visitor& visitor) override {
+    std::string path = record_.path();
+    if (!path.empty()) path = fs::absolute(path).string();
+    visitor.config("path", path);
+  }
+
   void on_train_begin(Trainer& trainer, const TrainPlan& plan) override {
-    record_.open();
+    recorder_.reset();
+    record_.open(static_cast<std::int64_t>(plan.epochs_done.size()));
     recorder_ = io::run_recorder(record_.folder_);
     recorder_->on_train_begin(trainer, plan);
   }
@@ -129,19 +151,32 @@ void RunRecord::prepare(const std::optional<fs::path>& parent, RunStart start,
   callbacks.push_back(std::make_shared<Recording>(*this));
 }
 
-void RunRecord::open() {
+void RunRecord::open(std::int64_t epochs_done) {
   begin_ = std::chrono::steady_clock::now();
-  folder_ = io::RunFolder::create(*parent_, start_.name);
+  // A training that goes back, or is resumed, has a folder already, if nobody removed it.
+  const fs::path former = folder_ != nullptr ? folder_->path() : former_path(start_.resumed.get());
+  environment_.reset();
+  folder_.reset();
+  if (!former.empty() && fs::exists(former / "status.json")) {
+    folder_ = io::RunFolder::reopen(former, epochs_done);
+  } else {
+    folder_ = io::RunFolder::create(*parent_, start_.name);
+  }
   const std::string command = command_line();
   folder_->log(command);
-  folder_->set_status({.started = io::utc_now(), .epochs = start_.epochs});
+  io::RunStatus status = folder_->status();
+  if (status.started.empty()) status.started = io::utc_now();
+  status.epochs = start_.epochs;
+  status.state = io::RunState::running;
+  status.message.clear();
+  folder_->set_status(status);
   folder_->write_config(command, run_settings(command_, start_.resolved));
   environment_ = std::make_shared<Environment>(folder_, start_);
 }
 
 void RunRecord::end(const fs::path& model, const std::optional<Evaluation>& test, double seconds) {
   if (!parent_) return;
-  if (folder_ == nullptr) open();
+  if (folder_ == nullptr) open(0);
   environment_->finish();
   folder_->keep(model);
   folder_->link_checkpoints(fs::path(model).replace_extension(".checkpoints"));

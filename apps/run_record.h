@@ -39,6 +39,8 @@ struct RunStart {
   /// the command line are left alone.
   std::vector<perch::io::RunSetting> resolved;
   perch::TrainTest data;
+  /// The state that the training goes on from; its run's folder is gone on with.
+  std::shared_ptr<const perch::TrainingState> resumed = nullptr;
 };
 
 class RunRecord {
@@ -62,7 +64,7 @@ class RunRecord {
  private:
   class Environment;
   class Recording;
-  void open();
+  void open(std::int64_t epochs_done);
   void fail(perch::io::RunState state, const std::string& message) noexcept;
 
   const CLI::App& command_;

@@ -194,18 +194,21 @@ void train(const TrainFlags& flags, RunRecord& record, Output& output) {
   flags.compute.apply(trainer);
   const auto checkpoints = flags.epochs > 0 ? flags.checkpoints.open(file) : nullptr;
   if (flags.epochs > 0) fit = flags.checkpoints.apply(checkpoints.get(), std::move(fit));
-  if (fit.resume && !flags.quiet) {
+  const bool complete = fit.resume && earlier_outcome(checkpoints.get(), file);
+  if (complete && !flags.quiet) {
+    fmt::print(stderr, "the training is complete; there is nothing to do\n");
+  } else if (fit.resume && !flags.quiet) {
     fmt::print(stderr, "going on from step {}, in epoch {} of {}\n", fit.resume->step,
                std::min(fit.resume->epoch + 1, flags.epochs), flags.epochs);
   }
-  const bool complete = fit.resume && earlier_outcome(checkpoints.get(), file);
   if (!complete) {
     record.prepare(flags.run.parent(flags.save),
                    {.name = stem,
                     .epochs = flags.epochs,
                     .seed = flags.seed,
                     .resolved = resolved(flags, stem, scale, fit),
-                    .data = data},
+                    .data = data,
+                    .resumed = fit.resume},
                    fit.callbacks);
   }
 
@@ -224,8 +227,8 @@ void train(const TrainFlags& flags, RunRecord& record, Output& output) {
     if (data.test.size() > 0) test = trainer.evaluate(data.test);
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
     record.end(file, test, seconds.count());
-    const Outcome result = outcome(file, record.path(), test, history, first_step->seconds(),
-                                   seconds.count());
+    const Outcome result =
+        outcome(file, record.path(), test, history, first_step->seconds(), seconds.count());
     note_outcome(checkpoints.get(), result, file);
     if (profiler) {
       report_profile(*profiler, trainer.optimizer().iterations(), trace_of(file), output);

@@ -46,7 +46,8 @@ Json to_json(const EpochResult& epoch) {
           {"val_accuracy", optional(epoch.val_accuracy)},
           {"images_per_second", number(epoch.images_per_second)},
           {"seconds", number(epoch.seconds)},
-          {"oscillating", optional(epoch.oscillating)}};
+          {"oscillating", optional(epoch.oscillating)},
+          {"learning_rate", number(epoch.learning_rate)}};
 }
 
 EpochResult epoch_from(const Json& json) {
@@ -57,7 +58,8 @@ EpochResult epoch_from(const Json& json) {
           .val_accuracy = optional(json.at("val_accuracy")),
           .images_per_second = number(json.at("images_per_second")),
           .seconds = number(json.at("seconds")),
-          .oscillating = optional(json.at("oscillating"))};
+          .oscillating = optional(json.at("oscillating")),
+          .learning_rate = number(json.at("learning_rate"))};
 }
 
 Json to_json(const TrainingState& state) {

@@ -27,14 +27,16 @@ class RunRecorder final : public Callback {
     const bool resumed = folder_->epochs_done() > 0;
     const auto begin = resumed ? FlushedFile::Begin::append : FlushedFile::Begin::empty;
     csv_.emplace(folder_->path() / "metrics.csv", "run folder", begin);
-    if (!resumed) csv_->write(csv_header());
     lines_.emplace(folder_->path() / "metrics.jsonl", "run folder", begin);
+    if (!resumed) {
+      csv_->write(csv_header());
+      for (const EpochResult& result : plan.epochs_done) write_rows(result);
+    }
     events_.emplace(folder_->path(), folder_->epochs_done());
   }
 
   void on_epoch_end(Trainer& trainer, const EpochResult& result) override {
-    csv_->write(csv_row(result));
-    lines_->write(json_row(trainer, result));
+    write_rows(result);
     write_events(trainer, result);
     folder_->log(epoch_line(plan_, result));
   }
@@ -48,7 +50,12 @@ class RunRecorder final : public Callback {
  private:
   static Json or_null(const std::optional<double>& value) { return value ? Json(*value) : Json(); }
 
-  static std::string json_row(Trainer& trainer, const EpochResult& r) {
+  void write_rows(const EpochResult& result) {
+    csv_->write(csv_row(result));
+    lines_->write(json_row(result));
+  }
+
+  std::string json_row(const EpochResult& r) const {
     const Json json = {{"epoch", r.epoch},
                        {"loss", r.loss},
                        {"accuracy", r.accuracy},
@@ -58,7 +65,7 @@ class RunRecorder final : public Callback {
                        {"seconds", r.seconds},
                        {"oscillating", or_null(r.oscillating)},
                        {"learning_rate", r.learning_rate},
-                       {"step", trainer.optimizer().iterations()}};
+                       {"step", (r.epoch + 1) * plan_.batches}};
     return json.dump() + "\n";
   }
 

@@ -226,8 +226,7 @@ void Trainer::run_epoch(Loader& loader, std::optional<Loader>& validation, Run& 
 }
 
 float Trainer::learning_rate(const Run& run, std::int64_t step) const {
-  const double factor =
-      run.options.schedule.factor(step, run.options.epochs * run.batches);
+  const double factor = run.options.schedule.factor(step, run.options.epochs * run.batches);
   return optimizer_->learning_rate() * static_cast<float>(factor) * run.rate_factor;
 }
 

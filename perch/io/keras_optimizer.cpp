@@ -88,11 +88,11 @@ Tensor slot_values(const Optimizer& optimizer, const std::string& slot, const St
 
 }  // namespace
 
-void write_optimizer(H5Group& root, const Optimizer& optimizer, Model& model) {
+void write_optimizer(H5Writer& root, const Optimizer& optimizer, Model& model) {
   const std::optional<KerasOptimizer> keras = keras_optimizer(optimizer);
   if (!keras) return;
   root.add_text("training_config", training_config(*keras).dump());
-  H5Group group = root.add_group("optimizer_weights");
+  H5Writer group = root.add_group("optimizer_weights");
   std::vector<std::string> names{"iteration:0"};
   group.add_int64(names.front(), optimizer.iterations());
   for (const StateEntry& entry : keras_state(model)) {

@@ -15,12 +15,12 @@ void save_keras(Model& model, const std::filesystem::path& file, const SaveOptio
   PERCH_CHECK(model.built(), "{}: the model is not built, so it has nothing to save; build() it",
               file.string());
   const KerasModel keras = model_to_keras(model);
-  H5Group root = H5Group::create(file.string());
+  H5Writer root = H5Writer::create(file.string());
   write_versions(root);
   root.add_text("model_config", keras.config.dump());
   root.add_text(perch_config_attribute, perch_config(model));
   write_metadata(root, options.metadata);
-  H5Group weights = root.add_group("model_weights");
+  H5Writer weights = root.add_group("model_weights");
   write_layers(weights, model, keras.layer_names);
   if (options.optimizer != nullptr) write_optimizer(root, *options.optimizer, model);
   write_atomically(file, root.image());

@@ -167,18 +167,18 @@ bool has_quantizer_state(const H5Group& root) {
   return has_quantizer_state(read_layers(root));
 }
 
-void write_versions(H5Group& group) {
+void write_versions(H5Writer& group) {
   group.add_text("backend", "tensorflow");
   group.add_text("keras_version", "2.15.1");
 }
 
-void write_layers(H5Group& parent, Model& model, const std::vector<std::string>& layer_names) {
+void write_layers(H5Writer& parent, Model& model, const std::vector<std::string>& layer_names) {
   std::map<std::string, std::vector<StateEntry>> entries;
   for (StateEntry& entry : state_of(model)) entries[entry.layer].push_back(std::move(entry));
   write_versions(parent);
   parent.add_texts("layer_names", layer_names);
   for (const std::string& name : layer_names) {
-    H5Group group = parent.add_group(name);
+    H5Writer group = parent.add_group(name);
     std::vector<std::string> weight_names;
     for (const StateEntry& entry : entries[name]) {
       const std::string path = entry.name + ":0";

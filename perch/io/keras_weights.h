@@ -4,7 +4,8 @@
 #include <string>
 #include <vector>
 
-#include <perch/io/hdf5.h>
+#include <perch/io/hdf5_reader.h>
+#include <perch/io/hdf5_writer.h>
 #include <perch/layers/model.h>
 
 namespace perch::io {
@@ -32,9 +33,9 @@ std::vector<FileLayer> read_layers(const H5Group& root);
 bool has_quantizer_state(const H5Group& root);
 
 /// The attributes backend and keras_version.
-void write_versions(H5Group& group);
+void write_versions(H5Writer& group);
 /// One group for each name in `layer_names` with what state_of(model) says of it.
-void write_layers(H5Group& parent, Model& model, const std::vector<std::string>& layer_names);
+void write_layers(H5Writer& parent, Model& model, const std::vector<std::string>& layer_names);
 
 /// Copies the file's values into a built model: layer by layer in Keras's order, within a layer by
 /// the last path component. When only one side has quantizer state, that is left alone. Throws

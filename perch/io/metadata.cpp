@@ -1,4 +1,5 @@
 #include <perch/core/check.h>
+#include <perch/io/hdf5_reader.h>
 #include <perch/io/keras.h>
 #include <perch/io/metadata.h>
 #include <perch/io/spec_json.h>
@@ -9,7 +10,7 @@ namespace {
 constexpr const char* metadata_attribute = "perch_metadata";
 }
 
-void write_metadata(H5Group& root, const std::map<std::string, std::string>& metadata) {
+void write_metadata(H5Writer& root, const std::map<std::string, std::string>& metadata) {
   if (!metadata.empty()) root.add_text(metadata_attribute, Json(metadata).dump());
 }
 

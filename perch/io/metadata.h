@@ -4,11 +4,11 @@
 #include <map>
 #include <string>
 
-#include <perch/io/hdf5.h>
+#include <perch/io/hdf5_writer.h>
 
 namespace perch::io {
 
 /// Writes no attribute for an empty map.
-void write_metadata(H5Group& root, const std::map<std::string, std::string>& metadata);
+void write_metadata(H5Writer& root, const std::map<std::string, std::string>& metadata);
 
 }  // namespace perch::io

@@ -9,7 +9,7 @@
 #include <tests/support/errors.h>
 #include <tests/support/temp_folder.h>
 
-#include <perch/io/hdf5.h>
+#include <perch/io/hdf5_reader.h>
 
 namespace perch {
 namespace {

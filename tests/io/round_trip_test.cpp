@@ -12,7 +12,8 @@
 #include <tests/support/temp_folder.h>
 
 #include <perch/datasets/synthetic.h>
-#include <perch/io/hdf5.h>
+#include <perch/io/hdf5_reader.h>
+#include <perch/io/hdf5_writer.h>
 #include <perch/io/keras_config.h>
 
 namespace perch {
@@ -191,7 +192,7 @@ TEST_CASE("specifications and lists beyond 64 KiB are kept") {
   check_round_trip(model);
 
   const TempFolder folder;
-  io::H5Group root = io::H5Group::create("list");
+  io::H5Writer root = io::H5Writer::create("list");
   std::vector<std::string> names;
   for (int i = 0; i < 9000; ++i) names.push_back("layer_" + std::to_string(i));
   root.add_texts("layer_names", names);

@@ -4,7 +4,7 @@
 #include <tests/support/bits.h>
 #include <tests/support/temp_folder.h>
 
-#include <perch/io/hdf5.h>
+#include <perch/io/hdf5_writer.h>
 
 namespace perch {
 namespace {
@@ -20,7 +20,7 @@ const Tensor& tensor_of(Model& model, const std::string& name) {
   return none;
 }
 
-void write_image(const io::H5Group& root, const std::filesystem::path& file) {
+void write_image(const io::H5Writer& root, const std::filesystem::path& file) {
   const auto image = root.image();
   write_file(file, {reinterpret_cast<const char*>(image.data()), image.size()});
 }
@@ -81,10 +81,10 @@ TEST_CASE("weights are found in tfmot's first order and under renamed scopes, la
   const Tensor kernel({1, 1, 2, 2}, {1, 2, 3, 4}), bias({2}, {5, 6});
 
   const TempFolder folder;
-  io::H5Group root = io::H5Group::create("weights");
+  io::H5Writer root = io::H5Writer::create("weights");
   root.add_texts("layer_names", {"input_1", "quant_conv2d_7"});
   root.add_group("input_1").add_texts("weight_names", {});
-  io::H5Group layer = root.add_group("quant_conv2d_7");
+  io::H5Writer layer = root.add_group("quant_conv2d_7");
   const std::string scope = "quant_conv2d_7/";
   layer.add_texts("weight_names", {scope + "bias:0", scope + "kernel:0", scope + "optimizer_step:0",
                                    scope + "kernel_min:0", scope + "kernel_max:0"});

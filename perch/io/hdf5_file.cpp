@@ -20,8 +20,8 @@ constexpr std::uint64_t kept_entry = 64;
 
 // Names come from the file: what they may hold must not break an error's one line.
 std::string printable(std::string text) {
-  constexpr std::size_t longest = 500;
-  if (text.size() > longest) text.replace(longest, std::string::npos, "...");
+  constexpr std::size_t head = 300, tail = 200;
+  if (text.size() > head + tail) text.replace(head, text.size() - head - tail, "...");
   for (char& c : text) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
   }

@@ -131,10 +131,14 @@ H5Group::H5Group(std::shared_ptr<H5File> file, std::uint64_t address, std::strin
   links_ = read_links(*file_, messages_, where());
 }
 
+H5Group::H5Group(std::shared_ptr<H5File> file) : H5Group(file, root_address(*file), {}) {}
+
 H5Group H5Group::open(const std::filesystem::path& file) {
-  std::shared_ptr<H5File> bytes = H5File::read(file);
-  const std::uint64_t address = root_address(*bytes);
-  return H5Group(std::move(bytes), address, {});
+  return H5Group(H5File::read(file));
+}
+
+H5Group H5Group::open(std::string name, std::vector<std::byte> bytes) {
+  return H5Group(std::make_shared<H5File>(std::move(name), std::move(bytes)));
 }
 
 std::string H5Group::path_of(const std::string& name) const {

@@ -53,6 +53,8 @@ class H5Group {
   /// Throws Error(missing_input) when there is no such file, Error(bad_data) when it is not HDF5 or
   /// is damaged.
   static H5Group open(const std::filesystem::path& file);
+  /// The same of bytes in memory; the name is for messages.
+  static H5Group open(std::string name, std::vector<std::byte> bytes);
 
   const std::string& file() const { return file_->name(); }
   std::string path_of(const std::string& name) const;
@@ -72,6 +74,7 @@ class H5Group {
   std::vector<std::string> texts(const std::string& attribute) const;
 
  private:
+  explicit H5Group(std::shared_ptr<H5File> file);
   H5Group(std::shared_ptr<H5File> file, std::uint64_t address, std::string path);
   std::string where() const { return path_.empty() ? "the root group" : path_; }
   std::uint64_t address_of(const std::string& name) const;

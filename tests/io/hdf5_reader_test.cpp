@@ -44,7 +44,7 @@ std::string small_file() {
 }
 
 // Reads all that small_file() and the files of h5py hold; returns whether all went well.
-bool survives(const std::filesystem::path& file) {
+bool survives(const std::string& bytes) {
   bool good = true;
   const auto attempt = [&](const auto& read) {
     try {
@@ -56,7 +56,8 @@ bool survives(const std::filesystem::path& file) {
     }
   };
   attempt([&] {
-    const H5Group root = H5Group::open(file);
+    const auto* begin = reinterpret_cast<const std::byte*>(bytes.data());
+    const H5Group root = H5Group::open(std::string("f"), {begin, begin + bytes.size()});
     attempt([&] { root.text("text"); });
     attempt([&] { root.texts("names"); });
     attempt([&] {
@@ -136,7 +137,7 @@ TEST_CASE("what perch does not read of HDF5 is refused by name") {
   CHECK(contains(error_of_dataset("complex"), "floating-point"));
   CHECK(contains(error_of_dataset("null"), "no usable shape"));
   CHECK(contains(error_of_dataset("soft"), "link"));
-  CHECK(contains(error_of_dataset("external"), "link"));
+  CHECK(contains(error_of_dataset("elsewhere/external"), "link"));
   CHECK(contains(error_of_dataset("layer"), "not a readable dataset"));
   CHECK(contains(refusal([&] { root.group("unwritten"); }), "not a readable group"));
   CHECK(contains(refusal([&] { root.dataset("layer//chunked"); }), "without a name"));
@@ -144,18 +145,14 @@ TEST_CASE("what perch does not read of HDF5 is refused by name") {
 }
 
 TEST_CASE("a file that ends anywhere is refused") {
-  const TempFolder folder;
   const std::string whole = small_file();
-  write_file(folder / "f.h5", whole);
-  REQUIRE(survives(folder / "f.h5"));
+  REQUIRE(survives(whole));
   for (std::size_t size = 0; size < whole.size(); size += size < 1000 ? 1 : 13) {
-    write_file(folder / "f.h5", whole.substr(0, size));
-    if (survives(folder / "f.h5")) FAIL(size);
+    if (survives(whole.substr(0, size))) FAIL(size);
   }
 }
 
 TEST_CASE("10,000 random damages give values or an error, soon") {
-  const TempFolder folder;
   const std::vector<std::string> wholes{small_file(), read_file(files / "latest.h5")};
   std::mt19937 random(1);
   const auto begin = std::chrono::steady_clock::now();
@@ -165,8 +162,7 @@ TEST_CASE("10,000 random damages give values or an error, soon") {
     for (int flips = 1 + round % 4; flips > 0; --flips) {
       bytes[random() % bytes.size()] ^= static_cast<char>(1 << random() % 8);
     }
-    write_file(folder / "f.h5", bytes);
-    refused += survives(folder / "f.h5") ? 0 : 1;
+    refused += survives(bytes) ? 0 : 1;
   }
   CHECK(refused > 100);
   CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(60));
@@ -196,13 +192,12 @@ TEST_CASE("structures that contain themselves or claim too much are refused") {
       bytes += node;
     }
     bytes += std::string("SNOD\1\0\0\0", 8);
-    const std::size_t root_header = 96;
-    put(bytes, 80, nodes);
-    const std::size_t tree = bytes.find("TREE");
-    for (std::size_t at = root_header; at + 8 < tree; ++at) {
-      std::string address(8, '\0');
-      put(address, 0, tree);
-      if (bytes.compare(at, 8, address) == 0) put(bytes, at, nodes);
+    // The superblock repeats what the root group's header says of its index.
+    const std::string address = bytes.substr(80, 8);
+    std::string instead(8, '\0');
+    put(instead, 0, nodes);
+    for (std::size_t at = 0; (at = bytes.find(address, at)) < nodes; at += 8) {
+      bytes.replace(at, 8, instead);
     }
     write_file(file, bytes);
     CHECK(contains(refusal([&] { H5Group::open(file); }), "more structure"));

@@ -35,7 +35,7 @@ with h5py.File(f'{out}/refused.h5', 'w') as f:
     f['complex'] = np.complex64(1)
     f.create_dataset('null', data=h5py.Empty('f'))
     f['soft'] = h5py.SoftLink('/scalar')
-    f['external'] = h5py.ExternalLink('other.h5', '/')
+    f['elsewhere/external'] = h5py.ExternalLink('other.h5', '/')
 with h5py.File(f'{out}/latest_dense.h5', 'w', libver='latest') as f:
     f.create_group('links')
     for i in range(9): f[f'links/{i}'] = 0

@@ -110,6 +110,7 @@ Tensor H5Dataset::read_floats() const {
   }
   file_->charge_values(*count_ * sizeof(float), path_);
   Tensor values(shape_);
+  if (!written_) values.fill(0);
   if (written_) to_floats(type_, values_, {values.data(), *count_});
   return values;
 }

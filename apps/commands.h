@@ -23,6 +23,7 @@ Command add_analyze(CLI::App& parent);
 Command add_compare(CLI::App& parent);
 Command add_quantize(CLI::App& parent);
 Command add_report(CLI::App& parent);
+Command add_convert(CLI::App& parent);
 Command add_inspect(CLI::App& parent);
 Command add_predict(CLI::App& parent);
 Command add_doctor(CLI::App& parent);

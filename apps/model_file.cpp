@@ -1,7 +1,7 @@
 #include "model_file.h"
 
 #include <perch/core/check.h>
-#include <perch/io/keras.h>
+#include <perch/io/model_file.h>
 #include <perch/layers/spec.h>
 #include <perch/quant/wrapper.h>
 
@@ -15,11 +15,11 @@ constexpr const char* scale_key = "input_scale";
 
 std::unique_ptr<Model> open_model(const std::string& file, const QuantizeFlags& quantize) {
   const auto flags = quantize.given();
-  if (flags.empty()) return io::load_keras(file);
+  if (flags.empty()) return io::load_model(file);
 
   bool complete = true;
   try {
-    io::load_keras(file);
+    io::load_model(file);
   } catch (const Error& error) {
     if (error.code() != ErrorCode::bad_data) throw;
     complete = false;
@@ -27,11 +27,11 @@ std::unique_ptr<Model> open_model(const std::string& file, const QuantizeFlags& 
   PERCH_CHECK(!complete,
               "{} says itself how it is quantized, {} would have no effect; leave it out", file,
               fmt::join(flags, " "));
-  return io::load_keras(file, quantize.load_options());
+  return io::load_model(file, quantize.load_options());
 }
 
 InputScale remembered_scale(const std::string& file) {
-  const auto metadata = io::read_metadata(file);
+  const auto metadata = io::model_metadata(file);
   const auto found = metadata.find(scale_key);
   return found == metadata.end() ? InputScale::unit : scale_from_name(found->second);
 }

@@ -13,6 +13,7 @@
 #include <perch/core/check.h>
 #include <perch/core/interrupt.h>
 #include <perch/io/keras.h>
+#include <perch/io/model_file.h>
 #include <perch/ptq/ptq.h>
 #include <perch/quant/wrapper.h>
 #include <perch/train/trainer.h>
@@ -66,7 +67,7 @@ std::string stem_of(const PtqFlags& flags) {
 }
 
 std::unique_ptr<Model> open_float_model(const std::string& file) {
-  auto model = io::load_keras(file);
+  auto model = io::load_model(file);
   for (const Model::Node& node : model->nodes()) {
     PERCH_CHECK(!is_quantized(*node.layer), "{} is quantized already; give the float model", file);
   }

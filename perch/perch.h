@@ -4,6 +4,7 @@
 #include <perch/analyze/layers.h>
 #include <perch/analyze/sensitivity.h>
 #include <perch/core/error.h>
+#include <perch/core/interrupt.h>
 #include <perch/core/ops/activation.h>
 #include <perch/core/ops/batch_norm.h>
 #include <perch/core/ops/conv.h>
@@ -22,10 +23,13 @@
 #include <perch/datasets/dataset.h>
 #include <perch/datasets/loader.h>
 #include <perch/fuse/fuse.h>
+#include <perch/io/checkpoint.h>
 #include <perch/io/inspect.h>
 #include <perch/io/keras.h>
+#include <perch/io/model_file.h>
 #include <perch/io/run_folder.h>
 #include <perch/io/run_reader.h>
+#include <perch/io/safetensors_model.h>
 #include <perch/layers/layers.h>
 #include <perch/layers/spec.h>
 #include <perch/layers/state.h>
@@ -45,4 +49,5 @@
 #include <perch/train/loss.h>
 #include <perch/train/oscillation.h>
 #include <perch/train/quantization_schedule.h>
+#include <perch/train/range_watch.h>
 #include <perch/train/trainer.h>

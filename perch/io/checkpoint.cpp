@@ -5,24 +5,18 @@
 #include <nlohmann/json.hpp>
 
 #include <perch/core/check.h>
-#include <perch/datasets/sha256.h>
 #include <perch/io/atomic_file.h>
 #include <perch/io/checkpoint.h>
 #include <perch/io/safetensors.h>
+#include <perch/io/sealed.h>
 
 namespace perch::io {
 namespace {
 
 using Json = nlohmann::json;
 
-constexpr const char* format_name = "perch-checkpoint";
-// Raised when a reader of the former version would misunderstand the file.
-constexpr const char* format_version = "1";
-
-// Metadata keys. The last one covers all the others.
-constexpr const char *key_format = "format", *key_version = "format_version",
-                     *key_perch = "perch_version", *key_state = "state",
-                     *key_tensors = "tensors_sha256", *key_rest = "metadata_sha256";
+constexpr Seal seal{.format = "perch-checkpoint", .version = "1"};
+constexpr const char* key_state = "state";
 
 // JSON has no such numbers as "nan".
 Json number(double value) {
@@ -95,56 +89,9 @@ TrainingState state_from(const Json& json) {
   return state;
 }
 
-std::string checksum_of(const Tensor& tensor) {
-  datasets::Sha256 digest;
-  const std::string shape = tensor.shape().to_string();
-  digest.add(shape.data(), shape.size());
-  digest.add(tensor.data(), static_cast<std::size_t>(tensor.size()) * sizeof(float));
-  return digest.digits();
-}
-
-std::string checksum_of(const std::map<std::string, std::string>& metadata) {
-  datasets::Sha256 digest;
-  for (const auto& [key, value] : metadata) {
-    if (key == key_rest) continue;
-    const std::string line = fmt::format("{}:{}:{}:{}\n", key.size(), key, value.size(), value);
-    digest.add(line.data(), line.size());
-  }
-  return digest.digits();
-}
-
-/// Refuses what is not as it was written.
-void check(const SafeTensors& content, const std::string& file) {
-  const auto value = [&](const char* key) {
-    const auto found = content.metadata.find(key);
-    return found == content.metadata.end() ? std::string() : found->second;
-  };
-  if (value(key_format) != format_name) {
-    fail(ErrorCode::bad_data, "{}: is no checkpoint of perch", file);
-  }
-  if (value(key_version) != format_version) {
-    fail(ErrorCode::bad_data, "{}: is a checkpoint of version {}, this perch reads {}; use a newer",
-         file, value(key_version), format_version);
-  }
-  if (value(key_rest) != checksum_of(content.metadata)) {
-    fail(ErrorCode::bad_data, "{}: is damaged: its state is not what was written", file);
-  }
-  const std::map<std::string, std::string> sums = Json::parse(value(key_tensors));
-  if (sums.size() != content.tensors.size()) {
-    fail(ErrorCode::bad_data, "{}: is damaged: {} tensors of {}", file, content.tensors.size(),
-         sums.size());
-  }
-  for (const auto& [name, tensor] : content.tensors) {
-    const auto sum = sums.find(name);
-    if (sum == sums.end() || sum->second != checksum_of(tensor)) {
-      fail(ErrorCode::bad_data, "{}: is damaged: {} is not what was written", file, name);
-    }
-  }
-}
-
 TrainingState state_of(SafeTensors content, const std::string& file) {
   try {
-    check(content, file);
+    check_seal(content, seal, file);
     TrainingState state = state_from(Json::parse(content.metadata.at(key_state)));
     state.tensors = std::move(content.tensors);
     return state;
@@ -158,16 +105,11 @@ TrainingState state_of(SafeTensors content, const std::string& file) {
 }  // namespace
 
 void save_checkpoint(const TrainingState& state, const std::filesystem::path& file) {
-  SafeTensors content{.tensors = state.tensors};
-  Json sums = Json::object();
-  for (const auto& [name, tensor] : state.tensors) sums[name] = checksum_of(tensor);
-  content.metadata = {
-      {key_format, format_name},
-      {key_version, format_version},
-      {key_perch, PERCH_VERSION},
-      {key_state, to_json(state).dump(-1, ' ', false, Json::error_handler_t::replace)},
-      {key_tensors, sums.dump()}};
-  content.metadata[key_rest] = checksum_of(content.metadata);
+  SafeTensors content{
+      .tensors = state.tensors,
+      .metadata = {
+          {key_state, to_json(state).dump(-1, ' ', false, Json::error_handler_t::replace)}}};
+  put_seal(content, seal);
   write_atomically(file, safetensors_bytes(content));
 }
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include <perch/core/check.h>
@@ -56,11 +57,11 @@ LargestWeight largest_weight(const LayerSpec& spec, const Shape& input) {
 
 class CheckedBuild {
  public:
-  CheckedBuild(const Skeleton& skeleton, const std::vector<FileLayer>& layers,
-               const std::string& file)
-      : skeleton_(skeleton), layers_(layers), file_(file) {}
+  CheckedBuild(const Skeleton& skeleton, const FindStored& find, const std::string& file)
+      : skeleton_(skeleton), find_(find), file_(file) {}
 
-  void build(Model& model, const Shape& input, const FileLayer* outer) {
+  /// `outer`: the layer of the whole model that this one is; null for the whole model.
+  void build(Model& model, const Shape& input, const std::string* outer) {
     std::vector<Shape> shapes;
     for (const Model::Node& node : model.nodes()) {
       if (node.layer->name().empty() || !names_.insert(node.layer->name()).second) {
@@ -79,16 +80,10 @@ class CheckedBuild {
   }
 
  private:
-  Shape build_layer(Layer& layer, const std::vector<Shape>& inputs, const FileLayer* outer) {
-    const FileLayer* stored = outer;
-    if (outer == nullptr) {
-      const auto found = std::ranges::find(layers_, layer.name(), &FileLayer::name);
-      if (found != layers_.end()) stored = &*found;
-      seen_.clear();
-    }
+  Shape build_layer(Layer& layer, const std::vector<Shape>& inputs, const std::string* outer) {
+    const std::string& top = outer == nullptr ? layer.name() : *outer;
     if (auto* model = dynamic_cast<Model*>(&layer)) {
-      static const FileLayer nothing;
-      build(*model, inputs.front(), stored == nullptr ? &nothing : stored);
+      build(*model, inputs.front(), &top);
       return model->output_shape();
     }
     const auto norm = skeleton_.norms.find(&layer);
@@ -96,7 +91,7 @@ class CheckedBuild {
     if (norm != skeleton_.norms.end()) check_norm_axis(norm->second, inputs.front(), where);
     auto* wrapper = dynamic_cast<QuantizeWrapper*>(&layer);
     const LayerSpec spec = describe(wrapper != nullptr ? wrapper->layer() : layer);
-    check_largest(largest_weight(spec, inputs.front()), layer.name(), stored);
+    check_largest(largest_weight(spec, inputs.front()), layer.name(), top, spec.name);
     try {
       return layer.build(inputs, WeightInit(0));
     } catch (const Error& error) {
@@ -104,21 +99,19 @@ class CheckedBuild {
     }
   }
 
-  void check_largest(const LargestWeight& weight, const std::string& name,
-                     const FileLayer* stored) {
+  void check_largest(const LargestWeight& weight, const std::string& name, const std::string& top,
+                     const std::string& owner) {
     if (weight.leaf.empty()) return;
-    const std::size_t index = seen_[weight.leaf]++;
-    const FileWeight* const found = stored == nullptr ? nullptr : stored->find(weight.leaf, index);
-    if (found == nullptr) {
+    const auto found = find_(top, owner, weight.leaf);
+    if (!found) {
       fail(ErrorCode::bad_data, "{}: layer {} has no dataset {} in the file; save the model again",
            file_, name, weight.leaf);
     }
-    const H5Dataset dataset = stored->dataset(*found);
-    if (dataset.shape().size() != weight.values) {
+    if (found->shape.size() != weight.values) {
       fail(ErrorCode::bad_data,
            "{}: {} has the shape {}, but the configuration of {} asks for {} "
            "values; was it edited, or the file mixed with another?",
-           file_, dataset.path(), dataset.shape().to_string(), name, weight.values);
+           file_, found->path, found->shape.to_string(), name, weight.values);
     }
   }
 
@@ -134,17 +127,31 @@ class CheckedBuild {
   }
 
   const Skeleton& skeleton_;
-  const std::vector<FileLayer>& layers_;
+  const FindStored& find_;
   const std::string& file_;
   std::set<std::string> names_;
-  std::map<std::string, std::size_t> seen_;
 };
 
 }  // namespace
 
-void build_checked(Skeleton& skeleton, const std::vector<FileLayer>& layers,
-                   const std::string& file) {
-  CheckedBuild(skeleton, layers, file).build(*skeleton.model, skeleton.input_shape, nullptr);
+void build_checked(Skeleton& skeleton, const FindStored& find, const std::string& file) {
+  CheckedBuild(skeleton, find, file).build(*skeleton.model, skeleton.input_shape, nullptr);
+}
+
+FindStored find_in(const std::vector<FileLayer>& layers) {
+  // Weights of one name in a nested model come one after the other.
+  return [&layers, last = std::string(), seen = std::map<std::string, std::size_t>()](
+             const std::string& top, const std::string&,
+             const std::string& leaf) mutable -> std::optional<StoredWeight> {
+    if (top != last) seen.clear();
+    last = top;
+    const auto layer = std::ranges::find(layers, top, &FileLayer::name);
+    if (layer == layers.end()) return std::nullopt;
+    const FileWeight* const weight = layer->find(leaf, seen[leaf]++);
+    if (weight == nullptr) return std::nullopt;
+    const H5Dataset dataset = layer->dataset(*weight);
+    return StoredWeight{dataset.path(), dataset.shape()};
+  };
 }
 
 }  // namespace perch::io

@@ -1,34 +1,14 @@
-#include <new>
-#include <stdexcept>
 #include <utility>
 
 #include <perch/core/check.h>
 #include <perch/io/keras.h>
 #include <perch/io/keras_model.h>
 #include <perch/io/perch_config.h>
+#include <perch/io/reading.h>
 
 namespace perch::io {
 
 namespace {
-
-// What a file makes other rooms and libraries complain about is the file's fault.
-template <class Read>
-auto reading(const std::filesystem::path& file, const Read& read) {
-  const std::string name = file.string();
-  try {
-    return read();
-  } catch (const Error& error) {
-    const std::string message = error.what();
-    const bool named = message.starts_with(name);
-    const ErrorCode code = error.code() == ErrorCode::usage ? ErrorCode::bad_data : error.code();
-    throw Error(code, named ? message : name + ": " + message);
-  } catch (const nlohmann::json::exception& error) {
-    fail(ErrorCode::bad_data, "{}: a part of its JSON has another form than expected: {}", name,
-         error.what());
-  } catch (const std::bad_alloc&) {
-    fail(ErrorCode::bad_data, "{}: asks for more memory than there is", name);
-  }
-}
 
 Skeleton read_skeleton(const H5Group& root, const std::vector<FileLayer>& layers,
                        const LoadOptions& options) {
@@ -53,7 +33,7 @@ std::unique_ptr<Model> load_keras(const std::filesystem::path& file, const LoadO
     const H5Group root = H5Group::open(file);
     std::vector<FileLayer> layers = read_layers(root);
     Skeleton skeleton = read_skeleton(root, layers, options);
-    build_checked(skeleton, layers, root.file());
+    build_checked(skeleton, find_in(layers), root.file());
     restore_layers(*skeleton.model, std::move(layers), root.file());
     return std::move(skeleton.model);
   });

@@ -150,7 +150,7 @@ TEST_CASE("a checkpoint comes back as it was saved") {
   content.metadata.clear();
   write_atomically(folder / "other", safetensors_bytes(content));
   CHECK_THAT(error_of(ErrorCode::bad_data, [&] { load_checkpoint(folder / "other"); }),
-             Contains("no checkpoint"));
+             Contains("no perch-checkpoint file"));
 }
 
 TEST_CASE("a checkpoint cut short anywhere is refused, and so is any flipped bit") {

@@ -179,7 +179,7 @@ void RunRecord::end(const fs::path& model, const std::optional<Evaluation>& test
   if (folder_ == nullptr) open(0);
   environment_->finish();
   folder_->keep(model);
-  folder_->link_checkpoints(fs::path(model).replace_extension(".checkpoints"));
+  folder_->link_checkpoints(start_.checkpoints);
   io::RunStatus status = folder_->status();
   status.state = io::RunState::complete;
   status.ended = io::utc_now();
@@ -213,6 +213,7 @@ void RunRecord::fail(io::RunState state, const std::string& message) noexcept {
   // The error that is on its way matters more than a folder that does not take it.
   try {
     folder_->log(fmt::format("{}: {}", io::name_of(state), message));
+    folder_->link_checkpoints(start_.checkpoints);
     io::RunStatus status = folder_->status();
     status.state = state;
     status.message = message;

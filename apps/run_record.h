@@ -39,6 +39,7 @@ struct RunStart {
   /// the command line are left alone.
   std::vector<perch::io::RunSetting> resolved;
   perch::TrainTest data;
+  std::filesystem::path checkpoints = {};  ///< their folder, which is linked where it is there
   /// The state that the training goes on from; its run's folder is gone on with.
   std::shared_ptr<const perch::TrainingState> resumed = nullptr;
 };

@@ -208,6 +208,7 @@ void train(const TrainFlags& flags, RunRecord& record, Output& output) {
                     .seed = flags.seed,
                     .resolved = resolved(flags, stem, scale, fit),
                     .data = data,
+                    .checkpoints = fs::path(file).replace_extension(".checkpoints"),
                     .resumed = fit.resume},
                    fit.callbacks);
   }

@@ -2,6 +2,7 @@
 #include <chrono>
 #include <csignal>
 #include <filesystem>
+#include <sstream>
 #include <thread>
 
 #include <catch2/catch.hpp>
@@ -74,6 +75,31 @@ TEST_CASE("a training that is killed again and again ends in the same file") {
   CHECK(times >= 1);
   result(with(training(data, stopped), {"--resume", "auto"}));
   CHECK(model_in(stopped) == model_in(whole));
+
+  // Its metrics are those of a whole run, and every process went on in the same run's folder but
+  // for those that were stopped before anything was saved.
+  const auto metrics = [&](const std::string& save) {
+    std::vector<std::string> found;
+    for (const auto& run : fs::directory_iterator(fs::path(save) / "runs")) {
+      const Json status = Json::parse(read_file(run.path() / "status.json"));
+      if (status.at("state") != "complete") continue;
+      std::istringstream rows(read_file(run.path() / "metrics.csv"));
+      std::string losses;
+      for (std::string row; std::getline(rows, row);) {
+        // Without the times.
+        for (int field = 0; field < 5; ++field) {
+          losses += row.substr(0, row.find(',')) + ",";
+          row.erase(0, row.find(',') + 1);
+        }
+      }
+      found.push_back(losses);
+      CHECK(fs::is_symlink(run.path() / "checkpoints"));
+    }
+    return found;
+  };
+  CHECK(metrics(whole).size() == 1);
+  CHECK(metrics(stopped) == metrics(whole));
+  CHECK(metrics(killed) == metrics(whole));
 }
 
 TEST_CASE("a complete training is not repeated, and --resume decides what becomes of it") {

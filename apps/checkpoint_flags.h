@@ -42,8 +42,10 @@ void interruptible(const perch::io::CheckpointFolder* checkpoints, const Work& w
     work();
   } catch (const perch::Error& error) {
     if (error.code() != perch::ErrorCode::interrupted) throw;
-    if (checkpoints == nullptr)
-      perch::fail(perch::ErrorCode::interrupted, "interrupted; nothing was saved");
+    if (checkpoints == nullptr || perch::io::newest_checkpoint(checkpoints->path()) == nullptr) {
+      perch::fail(perch::ErrorCode::interrupted,
+                  "interrupted; nothing was saved, the same command begins anew");
+    }
     if (checkpoints->failures() > 0) {
       perch::fail(
           perch::ErrorCode::interrupted,

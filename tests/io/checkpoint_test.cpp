@@ -153,6 +153,16 @@ TEST_CASE("a checkpoint comes back as it was saved") {
              Contains("no perch-checkpoint file"));
 }
 
+TEST_CASE("checkpoints of earlier versions open") {
+  const fs::path files = fs::path(PERCH_TEST_SOURCE_DIR) / "tests" / "io" / "files";
+  check_same(load_checkpoint(files / "checkpoint_0.2.safetensors"), some_state());
+}
+
+// For a version to come: its file goes beside the others.
+TEST_CASE("write such a checkpoint", "[.][make]") {
+  save_checkpoint(some_state(), fs::path(PERCH_TEST_BINARY_DIR) / "checkpoint.safetensors");
+}
+
 TEST_CASE("a checkpoint cut short anywhere is refused, and so is any flipped bit") {
   const TempFolder folder;
   const TrainingState state = some_state();

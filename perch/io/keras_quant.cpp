@@ -1,4 +1,6 @@
+#include <map>
 #include <utility>
+#include <vector>
 
 #include <perch/core/check.h>
 #include <perch/io/keras_quant.h>
@@ -11,12 +13,70 @@ namespace {
 const char* const aware_module =
     "tensorflow_model_optimization.python.core.quantization.keras.quantize_aware_activation";
 
-std::string quantizer_class(const RangePolicy& policy) {
-  if (std::holds_alternative<AllValues>(policy)) return "AllValuesQuantizer";
-  if (std::holds_alternative<LastValue>(policy)) return "LastValueQuantizer";
-  if (std::holds_alternative<MovingAverage>(policy)) return "MovingAverageQuantizer";
-  if (std::holds_alternative<Fixed>(policy)) return "FixedQuantizer";
-  return policy_name(policy);  // tfmot has no such class
+const std::map<std::string, std::string> python_classes{{"all_values", "AllValues"},
+                                                        {"last_value", "LastValue"},
+                                                        {"moving_average", "MovingAverage"},
+                                                        {"fixed", "Fixed"}};
+
+// Whether TensorFlow's fake quantization with a range that tfmot or python/perch_keras.py tracks
+// gives the same values.
+bool tensorflow_has(const Quantizer& quantizer) {
+  const QuantSpec& spec = quantizer.spec();
+  const auto* const average = std::get_if<MovingAverage>(&spec.range);
+  return follows_extremes(spec.range) &&
+         (average == nullptr || average->start == AverageStart::six) && spec.bits > 1 &&
+         spec.granularity.kind != Granularity::Kind::group && spec.rounding == Rounding::half_up &&
+         !spec.power_of_two_scale && !spec.observe_only && quantizer.mode.observes &&
+         quantizer.mode.quantizes && quantizer.mode.share == 1.0f;
+}
+
+// Whether tfmot's own class, which knows one range per tensor, is enough. Its FixedQuantizer has no
+// variables and always 8 bits.
+bool tfmot_has(const Quantizer& quantizer) {
+  const QuantSpec& spec = quantizer.spec();
+  const auto* const average = std::get_if<MovingAverage>(&spec.range);
+  return tensorflow_has(quantizer) && spec.granularity.kind == Granularity::Kind::tensor &&
+         !std::holds_alternative<Fixed>(spec.range) &&
+         (average == nullptr || *average == MovingAverage{});
+}
+
+// A class of tfmot's or else of perch_keras.py's and its settings; where neither has one, perch's
+// name, so that nothing else is loaded in its place.
+Json quantizer_to_keras(const Quantizer& quantizer) {
+  const QuantSpec& spec = quantizer.spec();
+  const std::string name = policy_name(spec.range);
+  if (!tensorflow_has(quantizer)) return {{"class_name", name}, {"config", Json::object()}};
+  Json settings{{"num_bits", spec.bits}};
+  if (const auto* const fixed = std::get_if<Fixed>(&spec.range)) {
+    settings.update({{"init_min", fixed->min}, {"init_max", fixed->max}});
+  } else {
+    settings["symmetric"] = spec.symmetric;
+  }
+  settings["narrow_range"] = spec.narrow_range;
+  if (tfmot_has(quantizer)) {
+    settings["per_axis"] = false;
+    return {{"class_name", python_classes.at(name) + "Quantizer"}, {"config", std::move(settings)}};
+  }
+  if (const auto* const average = std::get_if<MovingAverage>(&spec.range)) {
+    settings["decay"] = average->decay;
+  }
+  settings["axes"] = quantizer.axes();
+  return {{"class_name", python_classes.at(name)}, {"config", std::move(settings)}};
+}
+
+// Everything that the wrapper quantizes, for perch_keras.py.
+Json perch_settings(const QuantizeWrapper& wrapper) {
+  Json settings{{"weights", Json::object()}};
+  for (const std::string& prefix : wrapper.quantizer_order()) {
+    const Json quantizer = quantizer_to_keras(*wrapper.quantizers().at(prefix));
+    if (wrapper.config().weights.contains(prefix)) {
+      settings["weights"][prefix] = quantizer;
+    } else {
+      settings[prefix == "output" ? "output" : "activation"] = quantizer;
+    }
+  }
+  if (wrapper.config().integer_bias) settings["integer_bias"] = true;
+  return settings;
 }
 
 Json quantize_config_to_keras(const QuantizeConfig& config, const std::string& kind) {
@@ -33,6 +93,13 @@ Json quantize_config_to_keras(const QuantizeConfig& config, const std::string& k
                      {"quantize_output", true}}},
                    {"__passive_serialization__", true}};
   return {{"class_name", "OutputOnlyConfig"}, {"config", {{"quantize_config", inner}}}};
+}
+
+// Keras passes over what stands beside a class and its settings.
+Json quantize_config_to_keras(const QuantizeWrapper& wrapper, const std::string& kind) {
+  Json result = quantize_config_to_keras(wrapper.config(), kind);
+  if (!wrapper.quantizers().empty()) result["perch"] = perch_settings(wrapper);
+  return result;
 }
 
 // tfmot's own quantizers, with the settings its configuration classes give them.
@@ -167,28 +234,16 @@ Json wrapper_to_keras(QuantizeWrapper& wrapper, const Shape& input) {
             {"trainable", wrapper.trainable()},
             {"dtype", "float32"},
             {"layer", layer},
-            {"quantize_config", quantize_config_to_keras(wrapper.config(), spec.kind)}}}};
+            {"quantize_config", quantize_config_to_keras(wrapper, spec.kind)}}}};
 }
 
 Json quantize_layer_to_keras(QuantizeLayer& layer) {
-  const QuantSpec& spec = layer.quantizer().spec();
-  Json settings{{"num_bits", spec.bits},
-                {"per_axis", spec.granularity.kind != Granularity::Kind::tensor},
-                {"symmetric", spec.symmetric},
-                {"narrow_range", spec.narrow_range}};
-  if (const auto* fixed = std::get_if<Fixed>(&spec.range)) {
-    settings = {{"num_bits", spec.bits},
-                {"init_min", fixed->min},
-                {"init_max", fixed->max},
-                {"narrow_range", spec.narrow_range}};
-  }
-  const Json quantizer{{"class_name", quantizer_class(spec.range)}, {"config", settings}};
   return {{"class_name", "QuantizeLayer"},
           {"config",
            {{"name", layer.name()},
             {"trainable", layer.trainable()},
             {"dtype", "float32"},
-            {"quantizer", quantizer}}}};
+            {"quantizer", quantizer_to_keras(layer.quantizer())}}}};
 }
 
 bool is_wrapper_class(const std::string& class_name) {
@@ -218,18 +273,23 @@ std::unique_ptr<Layer> quantize_layer_from_keras(const Json& config, const Quant
   const std::string class_name = required_text(quantizer, "class_name", where);
   const Json& settings = required(quantizer, "config", where);
   QuantSpec spec;
-  if (class_name == "AllValuesQuantizer") {
+  if (class_name == "AllValuesQuantizer" || class_name == "AllValues") {
     spec.range = AllValues{};
-  } else if (class_name == "LastValueQuantizer") {
+  } else if (class_name == "LastValueQuantizer" || class_name == "LastValue") {
     spec.range = LastValue{};
-  } else if (class_name == "MovingAverageQuantizer") {
-    spec.range = MovingAverage{};
+  } else if (class_name == "MovingAverageQuantizer" || class_name == "MovingAverage") {
+    spec.range = MovingAverage{.decay = settings.value("decay", MovingAverage{}.decay)};
+  } else if (class_name == "Fixed") {
+    spec.range = Fixed{settings.value("init_min", -1.0f), settings.value("init_max", 1.0f)};
   } else {
     fail(ErrorCode::bad_data, "{}: unknown quantizer class {}", where, class_name);
   }
   spec.bits = settings.value("num_bits", 8);
   spec.symmetric = settings.value("symmetric", false);
   spec.narrow_range = settings.value("narrow_range", false);
+  if (lists_something(settings, "axes")) {
+    spec.granularity = per_axes(settings["axes"].get<std::vector<int>>());
+  }
   auto layer = std::make_unique<QuantizeLayer>(spec);
   layer->set_name(name);
   layer->set_trainable(config.value("trainable", true));

@@ -119,6 +119,48 @@ bool lists_something(const Json& config, const char* key) {
   return config.contains(key) && config[key].is_array() && !config[key].empty();
 }
 
+// A quantizer of tfmot's or perch_keras.py's.
+QuantSpec quantizer_from_keras(const Json& json, const std::string& where) {
+  const std::string class_name = required_text(json, "class_name", where);
+  const Json& settings = required(json, "config", where);
+  QuantSpec spec;
+  if (class_name == "AllValuesQuantizer" || class_name == "AllValues") {
+    spec.range = AllValues{};
+  } else if (class_name == "LastValueQuantizer" || class_name == "LastValue") {
+    spec.range = LastValue{};
+  } else if (class_name == "MovingAverageQuantizer" || class_name == "MovingAverage") {
+    spec.range = MovingAverage{.decay = settings.value("decay", MovingAverage{}.decay)};
+  } else if (class_name == "Fixed") {
+    spec.range = Fixed{settings.value("init_min", -6.0f), settings.value("init_max", 6.0f)};
+  } else {
+    fail(ErrorCode::bad_data, "{}: unknown quantizer class {}", where, class_name);
+  }
+  spec.bits = settings.value("num_bits", 8);
+  spec.symmetric = settings.value("symmetric", false);
+  spec.narrow_range = settings.value("narrow_range", false);
+  if (lists_something(settings, "axes")) {
+    spec.granularity = per_axes(settings["axes"].get<std::vector<int>>());
+  }
+  return spec;
+}
+
+// What perch_keras.py's configurations say in a file that Keras wrote; others do not say it.
+std::optional<QuantizeConfig> config_of_perch_keras(const Json& json, const std::string& where) {
+  const Json& settings = required(json, "config", where);
+  if (!settings.is_object() || !settings.contains("weights")) return std::nullopt;
+  QuantizeConfig config;
+  for (const auto& [name, quantizer] : settings["weights"].items()) {
+    config.weights[name] = quantizer_from_keras(quantizer, where);
+  }
+  const auto optional = [&](const char* key) -> std::optional<QuantSpec> {
+    if (!settings.contains(key) || settings[key].is_null()) return std::nullopt;
+    return quantizer_from_keras(settings[key], where);
+  };
+  config.activation = optional("activation");
+  config.output = optional("output");
+  return config;
+}
+
 // The configurations that tfmot makes by itself: they say everything by their class and settings.
 std::optional<QuantizeConfig> config_of_tfmot(const Json& json, const QuantReader& reader) {
   const std::string name = required_text(json, "class_name", reader.where);
@@ -180,6 +222,7 @@ QuantizeConfig resolve_config(const Json& json, const LayerSpec& inner, const st
     }
     return config;
   }
+  if (auto told = config_of_perch_keras(json, reader.where)) return *told;
   auto known = config_of_tfmot(json, reader);
   if (!known) {
     fail(ErrorCode::bad_data,
@@ -269,28 +312,8 @@ std::unique_ptr<Layer> wrapper_from_keras(const Json& config, const FileLayer& s
 std::unique_ptr<Layer> quantize_layer_from_keras(const Json& config, const QuantReader& reader) {
   const std::string name = required_text(config, "name", reader.where);
   const std::string where = reader.where + ": " + name;
-  const Json& quantizer = required(config, "quantizer", where);
-  const std::string class_name = required_text(quantizer, "class_name", where);
-  const Json& settings = required(quantizer, "config", where);
-  QuantSpec spec;
-  if (class_name == "AllValuesQuantizer" || class_name == "AllValues") {
-    spec.range = AllValues{};
-  } else if (class_name == "LastValueQuantizer" || class_name == "LastValue") {
-    spec.range = LastValue{};
-  } else if (class_name == "MovingAverageQuantizer" || class_name == "MovingAverage") {
-    spec.range = MovingAverage{.decay = settings.value("decay", MovingAverage{}.decay)};
-  } else if (class_name == "Fixed") {
-    spec.range = Fixed{settings.value("init_min", -1.0f), settings.value("init_max", 1.0f)};
-  } else {
-    fail(ErrorCode::bad_data, "{}: unknown quantizer class {}", where, class_name);
-  }
-  spec.bits = settings.value("num_bits", 8);
-  spec.symmetric = settings.value("symmetric", false);
-  spec.narrow_range = settings.value("narrow_range", false);
-  if (lists_something(settings, "axes")) {
-    spec.granularity = per_axes(settings["axes"].get<std::vector<int>>());
-  }
-  auto layer = std::make_unique<QuantizeLayer>(spec);
+  auto layer = std::make_unique<QuantizeLayer>(
+      quantizer_from_keras(required(config, "quantizer", where), where));
   layer->set_name(name);
   layer->set_trainable(config.value("trainable", true));
   return layer;

@@ -175,6 +175,37 @@ TEST_CASE("without perch's specification, Keras's and the given configurations a
         }).find("kernel_min") != std::string::npos);
 }
 
+// perch_keras.py's configuration classes take perch's settings for their own when Keras saves.
+TEST_CASE("what python/perch_keras.py has Keras write says how layers are quantized") {
+  Sequential model = small_net();
+  const QuantSpec kernel{.bits = 5, .granularity = per_axes({0, 3}), .symmetric = true};
+  const QuantSpec output{
+      .bits = 6, .granularity = per_axes({3}), .range = MovingAverage{.decay = 0.75f}};
+  apply_in_place(
+      model,
+      {{"conv2d",
+        {.weights = {{"kernel", kernel}, {"bias", {.narrow_range = true, .range = LastValue{}}}},
+         .activation = QuantSpec{.range = MovingAverage{}}}},
+       {"depthwise_conv2d", {.weights = {{"kernel", {.range = LastValue{}}}}, .output = output}},
+       {"dense", {.weights = {{"kernel", {.bits = 3, .range = Fixed{-0.1f, 0.3f}}}}}}},
+      {.input_quantizer = QuantSpec{.granularity = per_axes({3}), .range = LastValue{}}});
+  train_a_little(model);
+  const TempFolder folder;
+  const auto file = folder / "model.h5";
+  io::save_keras(model, file);
+  make_keras_only(file);
+  io::Json config = io::parse_json(io::H5Group::open(file).text("model_config"), "model_config");
+  for (io::Json& layer : config["config"]["layers"]) {
+    if (!layer["config"].contains("quantize_config")) continue;
+    io::Json& quantize_config = layer["config"]["quantize_config"];
+    if (!quantize_config.contains("perch")) continue;
+    quantize_config["config"] = quantize_config["perch"];
+    quantize_config.erase("perch");
+  }
+  set_text(file, "model_config", config.dump());
+  check_same(*io::load_keras(file), model);
+}
+
 TEST_CASE("the same model gives the same bytes, whenever it is saved") {
   Sequential model = small_quantized_net();
   const TempFolder folder;

@@ -232,9 +232,9 @@ class PerchQuantizer(_keras.QuantizeConfig):
 
 
 class ConvQuantizer(PerchQuantizer):
-    """A kernel's quantizer, per output channel or per tensor, and the activation's.
+    """The kernel of a Conv2D or Dense, per output channel or per tensor, and its activation.
 
-    For Conv2D and Dense.
+    PerchQuantizer is for what this does not say.
     """
 
     kernel = "kernel"

@@ -13,7 +13,7 @@ namespace perch::io {
 
 /// {"class_name": "QuantizeWrapperV2", "config": ...}. Weights' quantizers are named by the class
 /// (ConvQuantizer, DepthwiseQuantizer) with an empty config, because tfmot makes them by
-/// cls(**config).
+/// cls(**config). What they are stands beside it, under "perch", for python/perch_keras.py.
 Json wrapper_to_keras(QuantizeWrapper& wrapper, const Shape& input);
 Json quantize_layer_to_keras(QuantizeLayer& layer);
 

@@ -147,7 +147,9 @@ QuantSpec quantizer_from_keras(const Json& json, const std::string& where) {
 // What perch_keras.py's configurations say in a file that Keras wrote; others do not say it.
 std::optional<QuantizeConfig> config_of_perch_keras(const Json& json, const std::string& where) {
   const Json& settings = required(json, "config", where);
-  if (!settings.is_object() || !settings.contains("weights")) return std::nullopt;
+  if (!settings.is_object() || !settings.contains("weights") || !settings["weights"].is_object()) {
+    return std::nullopt;
+  }
   QuantizeConfig config;
   for (const auto& [name, quantizer] : settings["weights"].items()) {
     config.weights[name] = quantizer_from_keras(quantizer, where);

@@ -19,15 +19,15 @@ const std::map<std::string, std::string> python_classes{{"all_values", "AllValue
                                                         {"fixed", "Fixed"}};
 
 // Whether TensorFlow's fake quantization with a range that tfmot or python/perch_keras.py tracks
-// gives the same values.
+// gives the same values. A frozen range does, though it moves again where TensorFlow trains on.
 bool tensorflow_has(const Quantizer& quantizer) {
   const QuantSpec& spec = quantizer.spec();
   const auto* const average = std::get_if<MovingAverage>(&spec.range);
   return follows_extremes(spec.range) &&
          (average == nullptr || average->start == AverageStart::six) && spec.bits > 1 &&
          spec.granularity.kind != Granularity::Kind::group && spec.rounding == Rounding::half_up &&
-         !spec.power_of_two_scale && !spec.observe_only && quantizer.mode.observes &&
-         quantizer.mode.quantizes && quantizer.mode.share == 1.0f;
+         !spec.power_of_two_scale && !spec.observe_only && quantizer.mode.quantizes &&
+         quantizer.mode.share == 1.0f;
 }
 
 // Whether tfmot's own class, which knows one range per tensor, is enough. Its FixedQuantizer has no

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <new>
 #include <optional>
 
 #include <CLI/CLI.hpp>
@@ -12,6 +13,7 @@
 #include <perch/core/check.h>
 #include <perch/core/interrupt.h>
 #include <perch/core/parallel.h>
+#include <perch/core/storage.h>
 #include <perch/io/keras.h>
 #include <perch/models/models.h>
 #include <perch/ptq/calibrate.h>
@@ -24,6 +26,7 @@
 #include "commands.h"
 #include "data_flags.h"
 #include "flags.h"
+#include "memory_plan.h"
 #include "model_file.h"
 #include "model_name.h"
 #include "optimizer_flags.h"
@@ -45,7 +48,7 @@ struct TrainFlags {
   std::optional<float> width;
   std::optional<std::int64_t> calibrate, reestimate;
   std::string on_non_finite = "stop";
-  bool augment = false, quiet = false, profile = false;
+  bool augment = false, quiet = false, profile = false, dry_run = false;
   TrainingDataFlags data;
   InputScaleFlag scale;
   QuantizeFlags quantize;
@@ -153,6 +156,39 @@ std::vector<io::RunSetting> resolved(const TrainFlags& flags, const std::string&
   return settings;
 }
 
+/// --dry-run.
+void show_plan(Trainer& trainer, const TrainTest& data, const FitOptions& fit, const fs::path& file,
+               Output& output) {
+  const BatchSizes sizes = batch_sizes(data.train.size(), fit, data.test.size());
+  PERCH_CHECK(fit.batch_size <= sizes.trained, "--batch-size is {}, there are {} training images",
+              fit.batch_size, sizes.trained);
+  const std::int64_t steps = (sizes.trained - 1) / fit.batch_size + 1;
+  const double peak = planned_peak_mb(trainer, data.train, sizes);
+  output.event({{"event", "result"},
+                {"model", file.string()},
+                {"epochs", fit.epochs},
+                {"steps_per_epoch", steps},
+                {"planned_peak_mb", peak}});
+  output.text(fmt::format(
+      "{} epochs of {} steps with {} images each\nplanned peak memory: {:.0f} MB\nwould save: {}\n",
+      fit.epochs, steps, fit.batch_size, peak, file.string()));
+}
+
+/// Memory that is not there is told with what would do.
+History fit_within_memory(Trainer& trainer, const TrainTest& data, const FitOptions& fit) {
+  try {
+    return trainer.fit(data.train, fit);
+  } catch (const std::bad_alloc&) {
+    release_cached_buffers();
+  }
+  const double peak =
+      planned_peak_mb(trainer, data.train, batch_sizes(data.train.size(), fit, data.test.size()));
+  fail(ErrorCode::failure,
+       "out of memory: with {} images a step the training takes about {:.0f} "
+       "MB; try --batch-size {}",
+       fit.batch_size, peak, std::max<std::int64_t>(fit.batch_size / 2, 1));
+}
+
 void train(const TrainFlags& flags, RunRecord& record, Output& output) {
   const auto start = std::chrono::steady_clock::now();
   const InterruptOnSignals signals;
@@ -162,8 +198,8 @@ void train(const TrainFlags& flags, RunRecord& record, Output& output) {
   const InputScale scale = flags.scale.value(InputScale::unit);
   const std::string stem = flags.name.empty() ? network : flags.name;
   const fs::path file = fs::path(flags.save) / (model_name(stem, flags.quantize) + ".h5");
-  check_writable(file);
-  if (flags.profile) check_writable(trace_of(file));
+  if (!flags.dry_run) check_writable(file);
+  if (flags.profile && !flags.dry_run) check_writable(trace_of(file));
   flags.compute.use();
 
   TrainTest data = flags.data.load();
@@ -192,6 +228,8 @@ void train(const TrainFlags& flags, RunRecord& record, Output& output) {
   if (!flags.quiet) fit.callbacks.push_back(progress_bar());
   fit = flags.quantize.schedule(trainer.optimizer(), std::move(fit));
   flags.compute.apply(trainer);
+  if (flags.dry_run) return show_plan(trainer, data, fit, file, output);
+
   const auto checkpoints = flags.epochs > 0 ? flags.checkpoints.open(file) : nullptr;
   if (flags.epochs > 0) fit = flags.checkpoints.apply(checkpoints.get(), std::move(fit));
   const bool complete = fit.resume && earlier_outcome(checkpoints.get(), file);
@@ -217,7 +255,7 @@ void train(const TrainFlags& flags, RunRecord& record, Output& output) {
   interruptible(checkpoints.get(), [&] {
     if (flags.calibrate) calibrate(*model, data.train, {.images = *flags.calibrate});
     if (flags.profile) profiler.emplace();
-    const History history = flags.epochs > 0 ? trainer.fit(data.train, fit) : History();
+    const History history = flags.epochs > 0 ? fit_within_memory(trainer, data, fit) : History();
     if (profiler) profiler->stop();
     if (complete) return earlier_outcome(checkpoints.get(), file)->tell(output);
     if (flags.reestimate) {
@@ -296,6 +334,7 @@ Command add_train(CLI::App& parent) {
   flags->compute.add_to(*app);
   app->add_flag("--profile", flags->profile,
                 "Time per op, with rates and shares of the peak; a trace beside the model");
+  app->add_flag("--dry-run", flags->dry_run, "Show steps and peak memory, and do nothing");
   app->add_flag("--quiet", flags->quiet, "No progress bar");
   flags->optimizer.add_to(*app);
   flags->quantize.add_to(*app, QuantizeFlags::Use::train);

@@ -26,13 +26,15 @@ class FreeList {
         return buffer;
       }
     }
-    return static_cast<float*>(
+    auto* const buffer = static_cast<float*>(
         ::operator new(static_cast<std::size_t>(count) * sizeof(float), alignment));
+    held += count;
+    return buffer;
   }
 
   void give(float* buffer, std::int64_t count) {
     if (!keep) {
-      ::operator delete(buffer, alignment);
+      drop(buffer, count);
       return;
     }
     const std::lock_guard lock(mutex_);
@@ -42,14 +44,20 @@ class FreeList {
   void release() {
     const std::lock_guard lock(mutex_);
     for (auto& [count, list] : buffers_) {
-      for (float* buffer : list) ::operator delete(buffer, alignment);
+      for (float* buffer : list) drop(buffer, count);
     }
     buffers_.clear();
   }
 
   std::atomic<bool> keep = true;
+  std::atomic<std::int64_t> held = 0;  // floats
 
  private:
+  void drop(float* buffer, std::int64_t count) {
+    ::operator delete(buffer, alignment);
+    held -= count;
+  }
+
   std::mutex mutex_;
   std::map<std::int64_t, std::vector<float*>> buffers_;
 };
@@ -87,6 +95,10 @@ void keep_returned_buffers(bool keep) {
 
 void release_cached_buffers() {
   free_list()->release();
+}
+
+std::int64_t held_bytes() {
+  return free_list()->held * static_cast<std::int64_t>(sizeof(float));
 }
 
 }  // namespace perch

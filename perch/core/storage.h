@@ -22,4 +22,8 @@ void keep_returned_buffers(bool keep);
 /// Gives the free list's buffers back to the system.
 void release_cached_buffers();
 
+/// Bytes of all buffers, in use or in the free list: as nothing leaves it, the most that was needed
+/// at once since release_cached_buffers(), or a little more.
+std::int64_t held_bytes();
+
 }  // namespace perch

@@ -26,6 +26,7 @@ Command add_report(CLI::App& parent);
 Command add_convert(CLI::App& parent);
 Command add_inspect(CLI::App& parent);
 Command add_predict(CLI::App& parent);
+Command add_completion(CLI::App& parent);
 Command add_doctor(CLI::App& parent);
 /// data fetch, data verify
 std::vector<Command> add_data(CLI::App& parent);

@@ -112,9 +112,10 @@ int main(int argc, char** argv) {
       "Each command has a --help of its own.");
   app.set_version_flag("--version", "perch " PERCH_VERSION);
   app.require_subcommand(1);
-  std::vector<Command> commands = {
-      add_train(app),  add_quantize(app), add_evaluate(app), add_analyze(app), add_compare(app),
-      add_report(app), add_inspect(app),  add_convert(app),  add_predict(app), add_doctor(app)};
+  std::vector<Command> commands = {add_train(app),   add_quantize(app),  add_evaluate(app),
+                                   add_analyze(app), add_compare(app),   add_report(app),
+                                   add_inspect(app), add_convert(app),   add_predict(app),
+                                   add_doctor(app),  add_completion(app)};
   for (auto& command : add_data(app)) commands.push_back(std::move(command));
   for (auto& command : add_runs(app)) commands.push_back(std::move(command));
   bool json = false;

@@ -35,7 +35,7 @@ io::CheckpointTimes CheckpointFlags::times() const {
   const char* const end = every_.data() + every_.size() - (seconds ? 1 : 0);
   double number = 0.0;
   const auto [rest, error] = std::from_chars(every_.data(), end, number);
-  PERCH_CHECK(error == std::errc() && rest == end && std::isfinite(number) && number >= 0.0 &&
+  PERCH_CHECK(error == std::errc() && rest == end && number >= 0.0 && number <= 1e15 &&
                   (seconds || number == std::floor(number)),
               "--checkpoint-every is '{}'; give a number of steps, or of seconds as 30s", every_);
   if (seconds) return {.seconds = number};
@@ -81,9 +81,9 @@ FitOptions CheckpointFlags::apply(io::CheckpointFolder* folder, FitOptions fit) 
 std::map<std::string, std::string> further_settings(const CLI::App& train) {
   std::map<std::string, std::string> settings;
   for (const char* const name :
-       {"--calibrate", "--reestimate-batch-norm", "--integer-forward", "--activations-from",
-        "--full-from", "--ranges-until", "--batch-norm-until", "--bits-schedule", "--oscillations",
-        "--dampen", "--freeze-oscillating"}) {
+       {"--calibrate", "--reestimate-batch-norm", "--activations-from", "--full-from",
+        "--ranges-until", "--batch-norm-until", "--bits-schedule", "--oscillations", "--dampen",
+        "--freeze-oscillating"}) {
     const CLI::Option* const option = train.get_option(name);
     if (option->count() > 0) settings[name] = fmt::format("{}", fmt::join(option->results(), ","));
   }

@@ -37,12 +37,12 @@ class CheckpointFlags {
 
 /// Runs what SIGINT and SIGTERM may end; says how to go on then.
 template <class Work>
-void interruptible(const perch::io::CheckpointFolder* checkpoints, const Work& work) {
+void interruptible(const perch::io::CheckpointFolder* checkpoints, bool resumed, const Work& work) {
   try {
     work();
   } catch (const perch::Error& error) {
     if (error.code() != perch::ErrorCode::interrupted) throw;
-    if (checkpoints == nullptr || perch::io::newest_checkpoint(checkpoints->path()) == nullptr) {
+    if (checkpoints == nullptr || !(resumed || checkpoints->saved())) {
       perch::fail(perch::ErrorCode::interrupted,
                   "interrupted; nothing was saved, the same command begins anew");
     }

@@ -75,7 +75,7 @@ std::string explain(const CLI::App& app, const CLI::ParseError& error) {
 
 int complain(const std::string& path, std::string message, ErrorCode code) {
   std::replace(message.begin(), message.end(), '\n', ' ');
-  fmt::print(stderr, "{}: {}\n", path, message);
+  std::fputs(fmt::format("{}: {}\n", path, message).c_str(), stderr);
   return static_cast<int>(code);
 }
 

@@ -14,6 +14,7 @@
 #include <perch/core/check.h>
 #include <perch/core/kernels/table.h>
 #include <perch/core/parallel.h>
+#include <perch/core/warn.h>
 
 #include "data_checksum.h"
 #include "machine.h"
@@ -133,8 +134,14 @@ class RunRecord::Recording final : public Callback {
     record_.environment_->on_batch_end(trainer, result);
   }
   void on_epoch_end(Trainer& trainer, const EpochResult& result) override {
-    recorder_->on_epoch_end(trainer, result);
-    record_.environment_->on_epoch_end(trainer, result);
+    try {
+      recorder_->on_epoch_end(trainer, result);
+      record_.environment_->on_epoch_end(trainer, result);
+    } catch (const Error& error) {
+      // The training is worth more than its record.
+      if (record_.failure_.empty()) warn(error.what());
+      record_.failure_ = error.what();
+    }
   }
   void on_train_end(Trainer& trainer) override { recorder_->on_train_end(trainer); }
 
@@ -151,17 +158,40 @@ void RunRecord::prepare(const std::optional<fs::path>& parent, RunStart start,
   callbacks.push_back(std::make_shared<Recording>(*this));
 }
 
+std::string RunRecord::name() const {
+  return fs::path(start_.name).filename().string();
+}
+
+/// A checkpoint may come from another training, or from somebody else.
+bool RunRecord::is_of_this_run(const fs::path& folder) const {
+  std::error_code ignored;
+  return !folder.empty() && folder.filename().string().starts_with(name() + "-") &&
+         fs::exists(folder / "status.json", ignored) &&
+         fs::equivalent(folder.parent_path(), *parent_, ignored);
+}
+
+void RunRecord::check_written() const {
+  if (!failure_.empty()) {
+    perch::fail(ErrorCode::io, "the model is saved, but the run's folder is not complete: {}",
+                failure_);
+  }
+}
+
 void RunRecord::open(std::int64_t epochs_done) {
   begin_ = std::chrono::steady_clock::now();
-  // A training that goes back, or is resumed, has a folder already, if nobody removed it.
-  const fs::path former = folder_ != nullptr ? folder_->path() : former_path(start_.resumed.get());
+  const fs::path own = folder_ != nullptr ? folder_->path() : fs::path();
   environment_.reset();
   folder_.reset();
-  if (!former.empty() && fs::exists(former / "status.json")) {
-    folder_ = io::RunFolder::reopen(former, epochs_done);
-  } else {
-    folder_ = io::RunFolder::create(*parent_, start_.name);
+  const fs::path former = own.empty() ? former_path(start_.resumed.get()) : own;
+  if (is_of_this_run(former)) {
+    try {
+      folder_ = io::RunFolder::reopen(former, epochs_done);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::bad_data) throw;
+      warn(fmt::format("{}; the run gets a new folder", error.what()));
+    }
   }
+  if (folder_ == nullptr) folder_ = io::RunFolder::create(*parent_, name());
   const std::string command = command_line();
   folder_->log(command);
   io::RunStatus status = folder_->status();

@@ -59,6 +59,8 @@ class RunRecord {
   /// Runs `training`; what it throws is noted and thrown on.
   void watch(const std::function<void()>& training);
 
+  /// Throws Error(io) where something of the course could not be written.
+  void check_written() const;
   /// Empty without a folder.
   std::string path() const;
 
@@ -66,8 +68,11 @@ class RunRecord {
   class Environment;
   class Recording;
   void open(std::int64_t epochs_done);
+  std::string name() const;
+  bool is_of_this_run(const std::filesystem::path& folder) const;
   void fail(perch::io::RunState state, const std::string& message) noexcept;
 
+  std::string failure_;  // of writing
   const CLI::App& command_;
   std::optional<std::filesystem::path> parent_;
   RunStart start_;

@@ -15,10 +15,13 @@
 #include <perch/core/parallel.h>
 #include <perch/core/storage.h>
 #include <perch/io/keras.h>
+#include <perch/io/model_file.h>
+#include <perch/layers/state.h>
 #include <perch/models/models.h>
 #include <perch/ptq/calibrate.h>
 #include <perch/ptq/reestimate.h>
 #include <perch/quant/apply.h>
+#include <perch/quant/wrapper.h>
 #include <perch/train/range_watch.h>
 #include <perch/train/trainer.h>
 
@@ -102,6 +105,14 @@ class FirstStep final : public Callback {
 std::unique_ptr<Model> make_network(const TrainFlags& flags, const Shape& image_shape) {
   auto model = make_model(flags.model, {.width = flags.width, .image = image_shape});
   model->build(image_shape, {.seed = static_cast<std::uint64_t>(flags.seed)});
+  if (fs::path(flags.from).extension() == ".safetensors") {
+    const auto source = io::load_model(flags.from);
+    const bool has_ranges = quantizers_of(*source).any();
+    if (!has_ranges) copy_state(*source, *model);
+    if (flags.quantize.quantizes()) apply_rules(*model, flags.quantize.rules());
+    if (has_ranges) copy_state(*source, *model);
+    return model;
+  }
   // A float file fits before layers are wrapped or folded, a quantized one's ranges behind that.
   const bool quantized =
       !flags.from.empty() && flags.quantize.quantizes() && io::holds_quantizers(flags.from);
@@ -232,7 +243,10 @@ void train(const TrainFlags& flags, RunRecord& record, Output& output) {
 
   const auto checkpoints = flags.epochs > 0 ? flags.checkpoints.open(file) : nullptr;
   if (flags.epochs > 0) fit = flags.checkpoints.apply(checkpoints.get(), std::move(fit));
-  const bool complete = fit.resume && earlier_outcome(checkpoints.get(), file);
+  std::optional<Outcome> complete;
+  if (fit.resume && (fit.resume->stopped || fit.resume->epoch == flags.epochs)) {
+    complete = earlier_outcome(checkpoints.get(), file);
+  }
   if (complete && !flags.quiet) {
     fmt::print(stderr, "the training is complete; there is nothing to do\n");
   } else if (fit.resume && !flags.quiet) {
@@ -252,12 +266,12 @@ void train(const TrainFlags& flags, RunRecord& record, Output& output) {
   }
 
   std::optional<Profiler> profiler;
-  interruptible(checkpoints.get(), [&] {
+  interruptible(checkpoints.get(), fit.resume != nullptr, [&] {
     if (flags.calibrate) calibrate(*model, data.train, {.images = *flags.calibrate});
     if (flags.profile) profiler.emplace();
     const History history = flags.epochs > 0 ? fit_within_memory(trainer, data, fit) : History();
     if (profiler) profiler->stop();
-    if (complete) return earlier_outcome(checkpoints.get(), file)->tell(output);
+    if (complete) return complete->tell(output);
     if (flags.reestimate) {
       reestimate_batch_norm(*model, data.train, {.images = *flags.reestimate});
     }
@@ -274,6 +288,7 @@ void train(const TrainFlags& flags, RunRecord& record, Output& output) {
     }
     result.tell(output);
   });
+  record.check_written();
   if (checkpoints && checkpoints->failures() > 0) {
     fail(ErrorCode::io, "the model is saved, but {} checkpoints could not be written: {}",
          checkpoints->failures(), checkpoints->failure());

@@ -31,7 +31,7 @@ std::int64_t now_ns() {
 }
 
 void on_signal(int signal) {
-  if (!requested) {
+  if (first_ns == 0) {
     first_ns = now_ns();
     request_interrupt();
   } else if (now_ns() - first_ns > same_wish_ns) {
@@ -51,6 +51,7 @@ bool interrupt_requested() noexcept {
 }
 
 void clear_interrupt() noexcept {
+  first_ns = 0;
   requested = false;
 }
 
@@ -61,6 +62,7 @@ void throw_if_interrupted() {
 InterruptOnSignals::InterruptOnSignals() {
   struct sigaction action {};
   action.sa_handler = on_signal;
+  action.sa_flags = SA_RESTART;  // what is being written is not an error for it
   for (std::size_t i = 0; i < signals.size(); ++i) sigaction(signals[i], &action, &former[i]);
 }
 

@@ -24,8 +24,8 @@ void save_checkpoint(const TrainingState& state, const std::filesystem::path& fi
 TrainingState load_checkpoint(const std::filesystem::path& file);
 /// The same from memory; `file` is for messages.
 TrainingState parse_checkpoint(std::span<const std::byte> bytes, const std::string& file);
-/// The newest one in a folder that is whole; says on stderr which ones are not. Null where there is
-/// none.
+/// The newest one in a folder that is whole; says on stderr which ones are damaged. Null where
+/// there is none. Throws Error(io / missing_input) where one cannot be read.
 std::shared_ptr<const TrainingState> newest_checkpoint(const std::filesystem::path& folder);
 
 /// When a training is saved; at its end, and when it is interrupted, in any case.
@@ -50,8 +50,8 @@ class CheckpointFolder {
   CheckpointFolder& operator=(const CheckpointFolder&) = delete;
 
   const std::filesystem::path& path() const { return folder_; }
-  /// For FitOptions::callbacks; borrows the folder. Where the training begins, checkpoints of later
-  /// steps are removed: all of them unless it is resumed. One that cannot be written is told on
+  /// For FitOptions::callbacks; borrows the folder. The training's first checkpoint takes the place
+  /// of all that were there; until it is written, they stay. One that cannot be written is told on
   /// stderr and counted, and the training goes on.
   CallbackPtr callback(const CheckpointTimes& times = {});
   /// Writes one, then removes what is too old.
@@ -60,18 +60,20 @@ class CheckpointFolder {
   std::int64_t failures() const { return failures_; }
   const std::string& failure() const { return failure_; }
 
+  /// Whether this process wrote one.
+  bool saved() const { return saved_; }
+
   /// What a complete training left: any text.
   void set_complete(const std::string& text);
   std::optional<std::string> complete() const;
 
  private:
-  // What is later: damaged, or of a course that is not gone on with.
-  void drop_after(std::int64_t step, bool complete) const;
-
   std::filesystem::path folder_;
   std::vector<std::filesystem::path> made_;  // by this process, the outermost first
   std::int64_t keep_;
   FolderLock lock_;
+  bool replaces_ = false;  // what the next one finds
+  bool saved_ = false;
   std::int64_t failures_ = 0;
   std::string failure_;
 

@@ -6,6 +6,8 @@
 #include <utility>
 
 #include <perch/core/check.h>
+#include <perch/core/warn.h>
+#include <perch/datasets/file.h>
 #include <perch/io/atomic_file.h>
 #include <perch/io/checkpoint.h>
 #include <perch/io/file_calls.h>
@@ -31,6 +33,10 @@ std::vector<fs::path> make(const fs::path& folder) {
   if (error) {
     fail(ErrorCode::cannot_create, "{}: cannot be created: {}; choose another folder",
          folder.string(), error.message());
+  }
+  // Their entries, too, survive a power cut.
+  for (const fs::path& at : made) {
+    datasets::sync_folder(at.has_parent_path() ? at.parent_path() : ".");
   }
   return made;
 }
@@ -67,13 +73,17 @@ class CheckpointCallback final : public Callback {
   void on_train_begin(Trainer&, const TrainPlan& plan) override {
     last_ = Clock::now();
     begun_ = steps_ = plan.steps_done;
-    folder_.drop_after(steps_, steps_ >= plan.epochs * plan.batches);
+    folder_.replaces_ = true;
+    moved_ = false;
   }
-  void on_batch_end(Trainer&, const BatchResult&) override { ++steps_; }
-  void on_epoch_end(Trainer&, const EpochResult&) override { epoch_ended_ = true; }
+  void on_batch_end(Trainer&, const BatchResult&) override {
+    ++steps_;
+    moved_ = true;
+  }
+  void on_epoch_end(Trainer&, const EpochResult&) override { moved_ = epoch_ended_ = true; }
   void on_state(Trainer& trainer, bool leaving) override {
     const bool at_epoch_end = std::exchange(epoch_ended_, false);
-    if (leaving || due(at_epoch_end)) save(trainer.state());
+    if (moved_ && (leaving || due(at_epoch_end))) save(trainer);
   }
 
  private:
@@ -85,15 +95,14 @@ class CheckpointCallback final : public Callback {
            (at_epoch_end ? std::min(times_.epoch_seconds, times_.seconds) : times_.seconds);
   }
 
-  void save(const TrainingState& state) {
+  void save(Trainer& trainer) {
     try {
-      folder_.save(state);
-    } catch (const Error& error) {
+      folder_.save(trainer.state());
+    } catch (const std::exception& error) {
       // The training is worth more than one of its checkpoints.
       ++folder_.failures_;
       folder_.failure_ = error.what();
-      fmt::print(stderr, "perch: warning: no checkpoint of step {}: {}\n", state.step,
-                 error.what());
+      warn(fmt::format("no checkpoint of step {}: {}", steps_, error.what()));
     }
     last_ = Clock::now();
   }
@@ -103,6 +112,7 @@ class CheckpointCallback final : public Callback {
   Clock::time_point last_{};
   std::int64_t begun_ = 0, steps_ = 0;
   bool epoch_ended_ = false;
+  bool moved_ = false;  // beyond where it began
 };
 
 CheckpointFolder::CheckpointFolder(fs::path folder, std::int64_t keep)
@@ -115,19 +125,25 @@ CheckpointFolder::CheckpointFolder(fs::path folder, std::int64_t keep)
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder_, ignored)) {
     const std::string name = entry.path().filename().string();
-    if (name.find(std::string(suffix).append(".")) != std::string::npos) {
+    const bool half = name.find(std::string(suffix).append(".")) != std::string::npos ||
+                      name.starts_with(std::string(completion).append("."));
+    if (half) {
       file_calls().unlink(entry.path().c_str());
     }
   }
 }
 
 CheckpointFolder::~CheckpointFolder() {
-  if (!files_in(folder_).empty()) return;
-  std::error_code ignored;
-  fs::remove(folder_ / FolderLock::file_name, ignored);
-  fs::remove(folder_, ignored);
-  // Those that are not empty stay.
-  for (auto at = made_.rbegin(); at != made_.rend(); ++at) fs::remove(*at, ignored);
+  try {
+    if (!files_in(folder_).empty()) return;
+    std::error_code ignored;
+    fs::remove(folder_ / FolderLock::file_name, ignored);
+    fs::remove(folder_, ignored);
+    // Those that are not empty stay.
+    for (auto at = made_.rbegin(); at != made_.rend(); ++at) fs::remove(*at, ignored);
+  } catch (const std::exception&) {
+    // A folder that cannot be looked into stays.
+  }
 }
 
 std::shared_ptr<const TrainingState> newest_checkpoint(const fs::path& folder) {
@@ -135,18 +151,11 @@ std::shared_ptr<const TrainingState> newest_checkpoint(const fs::path& folder) {
     try {
       return std::make_shared<const TrainingState>(load_checkpoint(file));
     } catch (const Error& error) {
-      fmt::print(stderr, "perch: warning: {}; going on with an older checkpoint if there is one\n",
-                 error.what());
+      if (error.code() != ErrorCode::bad_data) throw;
+      warn(fmt::format("{}; going on with an older checkpoint if there is one", error.what()));
     }
   }
   return nullptr;
-}
-
-void CheckpointFolder::drop_after(std::int64_t step, bool complete) const {
-  if (!complete) file_calls().unlink((folder_ / completion).c_str());
-  for (const fs::path& file : files_in(folder_)) {
-    if (file.filename().string() > name_of(step)) file_calls().unlink(file.c_str());
-  }
 }
 
 CallbackPtr CheckpointFolder::callback(const CheckpointTimes& times) {
@@ -154,11 +163,19 @@ CallbackPtr CheckpointFolder::callback(const CheckpointTimes& times) {
 }
 
 void CheckpointFolder::save(const TrainingState& state) {
-  save_checkpoint(state, folder_ / name_of(state.step));
-  const std::vector<fs::path> all = files_in(folder_);
-  for (std::size_t i = static_cast<std::size_t>(keep_); i < all.size(); ++i) {
-    file_calls().unlink(all[i].c_str());
+  const fs::path file = folder_ / name_of(state.step);
+  save_checkpoint(state, file);
+  saved_ = true;
+  std::vector<fs::path> old = files_in(folder_);
+  if (std::exchange(replaces_, false)) {
+    // Of another course, damaged, or of this one where it will not come again.
+    std::erase(old, file);
+    file_calls().unlink((folder_ / completion).c_str());
+  } else {
+    old.erase(old.begin(), old.begin() + static_cast<std::ptrdiff_t>(std::min(
+                                             old.size(), static_cast<std::size_t>(keep_))));
   }
+  for (const fs::path& each : old) file_calls().unlink(each.c_str());
 }
 
 void CheckpointFolder::set_complete(const std::string& text) {

@@ -20,16 +20,6 @@ bool is_at(const std::filesystem::path& file, int descriptor) {
          opened.st_ino == there.st_ino && opened.st_dev == there.st_dev;
 }
 
-/// A holder that was killed may take a moment to go.
-bool lock(int descriptor) {
-  constexpr int patience_ms = 2000, round_ms = 20;
-  for (int waited = 0; ::flock(descriptor, LOCK_EX | LOCK_NB) != 0; waited += round_ms) {
-    if (waited >= patience_ms) return false;
-    ::poll(nullptr, 0, round_ms);
-  }
-  return true;
-}
-
 }  // namespace
 
 FolderLock::FolderLock(const std::filesystem::path& folder, const std::string& advice) {
@@ -59,6 +49,15 @@ FolderLock::FolderLock(const std::filesystem::path& folder, const std::string& a
     ::close(descriptor_);
     fail(ErrorCode::io, "cannot write to {}: {}", file.string(), std::strerror(reason));
   }
+}
+
+bool FolderLock::lock(int descriptor) {
+  constexpr int patience_ms = 2000, round_ms = 20;
+  for (int waited = 0; ::flock(descriptor, LOCK_EX | LOCK_NB) != 0; waited += round_ms) {
+    if (waited >= patience_ms || errno != EWOULDBLOCK) return false;
+    ::poll(nullptr, 0, round_ms);
+  }
+  return true;
 }
 
 FolderLock::~FolderLock() {

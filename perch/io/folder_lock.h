@@ -18,6 +18,9 @@ class FolderLock {
   FolderLock& operator=(const FolderLock&) = delete;
 
   static constexpr const char* file_name = ".lock";
+  /// flock() of an open file, exclusive. A holder that was killed may take a moment to go: waits
+  /// for two seconds. False where the file is still another's then, or cannot be locked (errno).
+  static bool lock(int descriptor);
 
  private:
   int descriptor_ = -1;

@@ -10,6 +10,7 @@
 
 #include <perch/core/check.h>
 #include <perch/io/atomic_file.h>
+#include <perch/io/folder_lock.h>
 #include <perch/io/run_folder.h>
 #include <perch/io/run_json.h>
 #include <perch/train/csv_log.h>
@@ -31,14 +32,6 @@ std::string utc(const char* format) {
 /// Training does not wait for the disk.
 void write_text(const fs::path& file, const std::string& text) {
   write_atomically(file, std::as_bytes(std::span(text)), Sync::no);
-}
-
-/// The first `lines` lines of a file, or all where it has fewer.
-void keep_lines(const fs::path& file, std::int64_t lines) {
-  std::string kept;
-  std::ifstream input(file, std::ios::binary);
-  for (std::string line; lines > 0 && std::getline(input, line); --lines) kept += line + "\n";
-  write_text(file, kept);
 }
 
 }  // namespace
@@ -89,13 +82,11 @@ std::shared_ptr<RunFolder> RunFolder::reopen(const fs::path& path, std::int64_t 
       new State{path, epochs_done, std::move(status),
                 FlushedFile(path / "log.txt", "run folder", FlushedFile::Begin::append)})));
   folder->lock_log();
-  keep_lines(path / "metrics.csv", epochs_done + 1);  // with the header
-  keep_lines(path / "metrics.jsonl", epochs_done);
   return folder;
 }
 
 void RunFolder::lock_log() {
-  if (::flock(state_->log.descriptor(), LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+  if (FolderLock::lock(state_->log.descriptor()) || errno != EWOULDBLOCK) return;
   fail(ErrorCode::cannot_create, "{} is in use by a training that goes on; wait for it",
        state_->path.string());
 }

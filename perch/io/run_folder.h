@@ -43,7 +43,7 @@ class RunFolder {
   /// `parent`/MODEL-20261127T212521Z-3fa9c1, with missing folders. Throws Error(cannot_create).
   static std::shared_ptr<RunFolder> create(const std::filesystem::path& parent,
                                            const std::string& model);
-  /// To go on with a run from a checkpoint: the rows of the epochs behind it are taken back.
+  /// To go on with a run from a checkpoint: run_recorder() writes its rows anew.
   /// Throws Error(missing_input), Error(bad_data), Error(cannot_create) when it still runs.
   static std::shared_ptr<RunFolder> reopen(const std::filesystem::path& path,
                                            std::int64_t epochs_done);

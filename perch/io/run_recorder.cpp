@@ -24,14 +24,11 @@ class RunRecorder final : public Callback {
 
   void on_train_begin(Trainer&, const TrainPlan& plan) override {
     plan_ = plan;
-    const bool resumed = folder_->epochs_done() > 0;
-    const auto begin = resumed ? FlushedFile::Begin::append : FlushedFile::Begin::empty;
-    csv_.emplace(folder_->path() / "metrics.csv", "run folder", begin);
-    lines_.emplace(folder_->path() / "metrics.jsonl", "run folder", begin);
-    if (!resumed) {
-      csv_->write(csv_header());
-      for (const EpochResult& result : plan.epochs_done) write_rows(result);
-    }
+    // Anew from what is known: what a power cut took of a former process's rows comes back.
+    csv_.emplace(folder_->path() / "metrics.csv", "run folder");
+    csv_->write(csv_header());
+    lines_.emplace(folder_->path() / "metrics.jsonl", "run folder");
+    for (const EpochResult& result : plan.epochs_done) write_rows(result);
     events_.emplace(folder_->path(), folder_->epochs_done());
   }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <perch/core/check.h>
+#include <perch/core/warn.h>
 #include <perch/train/score.h>
 #include <perch/train/text.h>
 
@@ -50,10 +51,9 @@ Trainer::Score Trainer::score(const Batch& batch, const Context& context) {
   const Variable output = forward(batch, context);
   if (!warned_ && loss_.options().from_logits && std::string_view(output.op()) == "softmax") {
     warned_ = true;
-    fmt::print(stderr,
-               "perch: warning: {} expects logits (from_logits = true), but the model ends in a "
-               "softmax; the logits before it are used\n",
-               loss_.name());
+    warn(loss_.name() +
+         " expects logits (from_logits = true), but the model ends in a softmax; the logits before "
+         "it are used");
   }
   Score result{loss_(output, batch), count_correct(output.value(), batch.labels)};
   PERCH_CHECK(result.loss.value().size() == 1, "loss {}: result of shape {}, not a scalar",

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <utility>
 
@@ -43,7 +44,13 @@ void Monitor::visit(Visitor& visitor) {
   std::string best = best_ ? fmt::format("{}", *best_) : std::string();
   visitor.config("best", best);
   best_.reset();
-  if (!best.empty()) best_ = std::stod(best);
+  if (best.empty()) return;
+  double value = 0.0;
+  const auto [rest, error] = std::from_chars(best.data(), best.data() + best.size(), value);
+  if (error != std::errc() || rest != best.data() + best.size()) {
+    fail(ErrorCode::bad_data, "{}: the best so far is '{}', which is no number", owner_, best);
+  }
+  best_ = value;
 }
 
 bool Monitor::improves(const EpochResult& result) {

@@ -51,11 +51,19 @@ class ScheduleCallback final : public Callback {
     bits_.clear();
     for (const auto& [time, bits] : schedule_.weight_bits) bits_.emplace_back(step_of(time), bits);
     check(plan.epochs * plan.batches);
+    // A training that goes back comes here again: as it was before the first switch.
+    if (begun_) {
+      for (std::size_t i = 0; i < norms_.size(); ++i) norms_[i]->freeze_statistics(frozen_[i]);
+      for (const auto& [wrapper, weight, bits] : widths_) wrapper->set_bits(weight, bits);
+    } else {
+      note();
+    }
     // A resumed training passes what lies behind it once more; its state is put in afterwards.
     for (step_ = 0; step_ < plan.steps_done; ++step_) switch_over();
     switch_over();
     apply_modes();
   }
+  void on_train_end(Trainer&) override { begun_ = false; }
   void on_batch_end(Trainer&, const BatchResult&) override {
     ++step_;
     switch_over();
@@ -64,6 +72,23 @@ class ScheduleCallback final : public Callback {
   }
 
  private:
+  struct Width {
+    QuantizeWrapper* wrapper;
+    std::string weight;
+    int bits;
+  };
+
+  void note() {
+    begun_ = true;
+    frozen_.clear();
+    widths_.clear();
+    for (const BatchNorm* const norm : norms_) frozen_.push_back(norm->statistics_frozen());
+    if (bits_.empty()) return;
+    for_main_weights([&](QuantizeWrapper& wrapper, const std::string& weight) {
+      widths_.push_back({&wrapper, weight, wrapper.quantizers().at(weight)->spec().bits});
+    });
+  }
+
   void check(std::int64_t steps) const {
     PERCH_CHECK(quantizers_.any(),
                 "quantization_schedule: the model has no quantizer; quantize it first");
@@ -132,6 +157,9 @@ class ScheduleCallback final : public Callback {
   std::int64_t activations_from_ = 0, full_from_ = 0, step_ = 0;
   std::optional<std::int64_t> ranges_until_, batch_norm_until_;
   std::vector<std::pair<std::int64_t, int>> bits_;
+  bool begun_ = false;
+  std::vector<bool> frozen_;
+  std::vector<Width> widths_;
 };
 
 }  // namespace

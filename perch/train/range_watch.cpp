@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <perch/core/warn.h>
 #include <perch/layers/graph.h>
 #include <perch/quant/wrapper.h>
 #include <perch/train/range_watch.h>
@@ -93,7 +94,7 @@ class RangeWatch final : public Callback {
 
 CallbackPtr range_watch(std::function<void(const std::string&)> tell) {
   if (!tell) {
-    tell = [](const std::string& line) { fmt::print(stderr, "perch: warning: {}\n", line); };
+    tell = [](const std::string& line) { warn(line); };
   }
   return std::make_shared<RangeWatch>(std::move(tell));
 }

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <perch/core/ops/integer_forward.h>
 #include <perch/layers/spec.h>
 #include <perch/train/settings.h>
 
@@ -62,6 +63,7 @@ Settings settings_of(Model& model, const Optimizer& optimizer, const Loss& loss,
   put("range_rate_factor", options.range_rate_factor);
   put("range_weight_decay", options.range_weight_decay);
   put("fused", fused);
+  put("integer_forward", integer_forward());
   put("optimizer", optimizer.name());
   for (const auto& [name, value] : optimizer.settings()) settings["optimizer." + name] = value;
   put("loss", loss.name());

@@ -23,6 +23,10 @@ void Snapshot::visit(Visitor& visitor) {
   const auto visit_all = [&](const char* name, auto& values, const auto& report) {
     auto count = static_cast<std::int64_t>(values.size());
     visitor.config(name, count);
+    constexpr std::int64_t most = 1'000'000;
+    if (count < 0 || count > most) {
+      fail(ErrorCode::bad_data, "snapshot: {} values; there are {} at most", count, most);
+    }
     values.resize(static_cast<std::size_t>(count));
     for (std::size_t i = 0; i < values.size(); ++i)
       report(fmt::format("{}_{}", name, i), values[i]);

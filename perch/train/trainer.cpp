@@ -5,6 +5,7 @@
 
 #include <perch/core/check.h>
 #include <perch/core/profile.h>
+#include <perch/core/warn.h>
 #include <perch/layers/state.h>
 #include <perch/train/clip.h>
 #include <perch/train/non_finite.h>
@@ -112,7 +113,7 @@ History Trainer::fit(const Dataset& data, const FitOptions& options) {
   begin(options.resume.get(), run);
   try {
     while (run.epoch < options.epochs && !stop_) {
-      if (options.on_non_finite == OnNonFinite::go_back) {
+      if (options.on_non_finite == OnNonFinite::go_back && run.batch == 0) {
         run.epoch_begin = std::make_shared<const TrainingState>(state());
       }
       try {
@@ -131,7 +132,10 @@ History Trainer::fit(const Dataset& data, const FitOptions& options) {
 }
 
 void Trainer::begin(const TrainingState* state, Run& run) {
-  if (state != nullptr) take_up(*state, run);
+  if (state != nullptr) {
+    check_state(*state, model_);
+    take_up(*state, run);
+  }
   run.plan.steps_done = run.step();
   run.plan.epochs_done = run.history.epochs;
   const auto& callbacks = run.options.callbacks;
@@ -169,9 +173,13 @@ void Trainer::check_settings(const TrainingState& state, const Run& run) const {
 
 /// Puts a training where another one was.
 void Trainer::take_up(const TrainingState& state, Run& run) {
-  if (state.epoch < 0 || state.batch < 0 || state.batch > run.batches) {
-    fail(ErrorCode::bad_data, "the checkpoint is at step {} of {} in epoch {}", state.batch,
-         run.batches, state.epoch + 1);
+  const bool whole = state.epoch >= 0 && state.epoch <= run.options.epochs && state.batch >= 0 &&
+                     state.batch <= run.batches &&
+                     state.history.size() == static_cast<std::size_t>(state.epoch);
+  if (!whole) {
+    fail(ErrorCode::bad_data,
+         "the checkpoint is behind step {} of {} in epoch {} of {}, with the results of {} epochs",
+         state.batch, run.batches, state.epoch + 1, run.options.epochs, state.history.size());
   }
   run.epoch = state.epoch;
   run.batch = state.batch;
@@ -184,6 +192,8 @@ void Trainer::take_up(const TrainingState& state, Run& run) {
 
 TrainingState Trainer::state() {
   PERCH_CHECK(run_ != nullptr, "Trainer: there is no state outside of fit()");
+  // What may go back can go on from an epoch's begin only, or it would go back to elsewhere.
+  if (run_->epoch_begin != nullptr && run_->batch > 0) return *run_->epoch_begin;
   TrainingState state{.epoch = run_->epoch,
                       .batch = run_->batch,
                       .step = run_->step(),
@@ -308,7 +318,7 @@ Trainer::Score Trainer::not_finite(const std::string& wrong, const Snapshot& bef
       break;
     case OnNonFinite::skip:
       before.restore(model_);
-      fmt::print(stderr, "perch: warning: {}; the step is skipped\n", wrong);
+      warn(wrong + "; the step is skipped");
       return {};
     case OnNonFinite::go_back:
       throw GoBack{wrong};

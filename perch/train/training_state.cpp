@@ -184,6 +184,34 @@ Optimizer::Slots slots_in(const TrainingState& state, Pieces& pieces,
   return slots;
 }
 
+/// What a state has of a model, in the model's order, and of its optimizer.
+struct Found {
+  std::vector<const Tensor*> tensors;
+  std::vector<std::int32_t> counters;
+  Optimizer::Slots slots;
+  std::int32_t iterations = 0;
+};
+
+Found look_up(const TrainingState& state, Model& model) {
+  Found found;
+  Pieces pieces(state, of_model);
+  std::map<std::string, Shape> weights;
+  for (const StateEntry& entry : state_of(model)) {
+    if (entry.counter != nullptr) {
+      found.counters.push_back(pieces.counter(entry.name));
+    } else {
+      found.tensors.push_back(&pieces.tensor(entry.name, entry.shape()));
+      if (entry.weight != nullptr) weights.emplace(entry.name, entry.shape());
+    }
+  }
+  pieces.check_all_taken();
+  Pieces optimizer(state, of_optimizer);
+  found.slots = slots_in(state, optimizer, weights);
+  found.iterations = optimizer.counter("iterations");
+  optimizer.check_all_taken();
+  return found;
+}
+
 }  // namespace
 
 void collect_state(Model& model, Optimizer& optimizer, const std::vector<CallbackPtr>& callbacks,
@@ -203,31 +231,17 @@ void collect_state(Model& model, Optimizer& optimizer, const std::vector<Callbac
   });
 }
 
+void check_state(const TrainingState& state, Model& model) {
+  look_up(state, model);
+}
+
 void restore_state(const TrainingState& state, Model& model, Optimizer& optimizer,
                    const std::vector<CallbackPtr>& callbacks) {
   // All is looked up before anything is changed.
-  const std::vector<StateEntry> entries = state_of(model);
-  Pieces pieces(state, of_model);
-  std::vector<const Tensor*> tensors;
-  std::vector<std::int32_t> counters;
-  std::map<std::string, Shape> weights;
-  for (const StateEntry& entry : entries) {
-    if (entry.counter != nullptr) {
-      counters.push_back(pieces.counter(entry.name));
-    } else {
-      tensors.push_back(&pieces.tensor(entry.name, entry.shape()));
-      if (entry.weight != nullptr) weights.emplace(entry.name, entry.shape());
-    }
-  }
-  pieces.check_all_taken();
-  Pieces optimizer_pieces(state, of_optimizer);
-  Optimizer::Slots slots = slots_in(state, optimizer_pieces, weights);
-  const std::int32_t iterations = optimizer_pieces.counter("iterations");
-  optimizer_pieces.check_all_taken();
-
-  auto tensor = tensors.begin();
-  auto counter = counters.begin();
-  for (const StateEntry& entry : entries) {
+  Found found = look_up(state, model);
+  auto tensor = found.tensors.begin();
+  auto counter = found.counters.begin();
+  for (const StateEntry& entry : state_of(model)) {
     if (entry.counter != nullptr) {
       *entry.counter = *counter++;
     } else if (entry.weight != nullptr) {
@@ -236,7 +250,7 @@ void restore_state(const TrainingState& state, Model& model, Optimizer& optimize
       entry.buffer->copy_from(**tensor++);
     }
   }
-  optimizer.set_state(iterations, std::move(slots));
+  optimizer.set_state(found.iterations, std::move(found.slots));
   for_each_stateful(callbacks, [&](Callback& callback, const std::string& prefix) {
     Restore restore(state, prefix);
     callback.visit(restore);

@@ -31,13 +31,15 @@ struct TrainingState {
   /// Counters and settings of the same: "model/quant_conv2d/optimizer_step",
   /// "optimizer/iterations".
   std::map<std::string, std::string> values = {};
-  /// What the outcome depends on: data, network, options; see Trainer::settings().
+  /// What the outcome depends on: data, network, options (settings.h).
   std::map<std::string, std::string> settings = {};
 };
 
 /// Adds copies of all that the three hold to `state`.
 void collect_state(Model& model, Optimizer& optimizer, const std::vector<CallbackPtr>& callbacks,
                    TrainingState& state);
+/// Throws what restore_state() would throw of model and optimizer, and changes nothing.
+void check_state(const TrainingState& state, Model& model);
 /// Puts it back. What a callback has no state for stays as it began. Throws Error(bad_data) naming
 /// the first variable of model or optimizer that the state lacks, has too much, or has in another
 /// shape; nothing is changed then.

@@ -1,4 +1,5 @@
 // perch train, stopped by signals and gone on with.
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <filesystem>
@@ -123,6 +124,17 @@ TEST_CASE("a complete training is not repeated, and --resume decides what become
   fs::remove(model);
   result(once);
   CHECK(read_file(model) == bytes);
+
+  // More epochs are more training, behind the end of the former.
+  const Arguments longer = with(once, {"--name", "n"});
+  result(longer);
+  Arguments more = with(longer, {"--resume-anyway"});
+  *std::ranges::find(more, "6") = std::string("8");
+  const auto grown = events(more);
+  CHECK(grown.size() == 9);
+  CHECK(grown.at(7).at("epoch") == 7);
+  CHECK(fs::is_regular_file(grown.back().at("model").get<std::string>()));
+  CHECK(events(more) == grown);
 
   // Other settings, other data.
   check_error(run_perch(with(once, {"--seed", "5"})), 2, {"seed: 0 in the checkpoint, 5 now"});

@@ -1,5 +1,6 @@
 #include <cmath>
 #include <limits>
+#include <new>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -97,6 +98,8 @@ TrainingState state_of(SafeTensors content, const std::string& file) {
     return state;
   } catch (const Error&) {
     throw;
+  } catch (const std::bad_alloc&) {
+    throw;  // no fault of the file's
   } catch (const std::exception& error) {
     fail(ErrorCode::bad_data, "{}: its state cannot be read: {}", file, error.what());
   }

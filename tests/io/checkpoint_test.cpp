@@ -8,6 +8,7 @@
 
 #include <catch2/catch.hpp>
 #include <fcntl.h>
+#include <tests/support/allocation_counter.h>
 #include <tests/support/errors.h>
 #include <tests/support/temp_folder.h>
 #include <unistd.h>
@@ -256,6 +257,44 @@ TEST_CASE("every call that fails in writing leaves the earlier file whole and no
       REQUIRE(call < 100);
     }
   }
+}
+
+TEST_CASE("memory that fails anywhere in saving or loading loses nothing") {
+  if (!AllocationFailure::available()) return;
+  const TempFolder folder;
+  const fs::path file = folder / "a.safetensors";
+  const TrainingState before = some_state(1), after = some_state(2);
+  save_checkpoint(before, file);
+  const std::string bytes = read_file(file);
+  // Lets each allocation of `work` fail in turn, until there are no more; but for small ones:
+  // nlohmann's destructors make some, where nothing can be thrown.
+  const auto each = [&](const auto& work) {
+    std::int64_t number = 0;
+    for (bool happened = true; happened; ++number) {
+      std::optional<ErrorCode> code;
+      {
+        const AllocationFailure failure(number, 512);
+        try {
+          work();
+        } catch (const std::bad_alloc&) {
+        } catch (const Error& error) {
+          code = error.code();
+        }
+        happened = failure.happened();
+      }
+      // A message that could not be made may end as another error, but never as a damaged file.
+      if (code) CHECK(static_cast<int>(*code) != static_cast<int>(ErrorCode::bad_data));
+      CHECK(names_in(folder.path()) == std::set<std::string>{"a.safetensors"});
+      REQUIRE(number < 20'000);
+    }
+    return number;
+  };
+  const int descriptors = open_descriptors();
+  CHECK(each([&] { load_checkpoint(file); }) > 3);
+  CHECK(each([&] { save_checkpoint(after, file); }) > 3);
+  CHECK(open_descriptors() == descriptors);
+  check_same(load_checkpoint(file), after);
+  CHECK(read_file(file).size() == bytes.size());
 }
 
 TEST_CASE("a folder keeps the newest checkpoints and falls back to one that is whole") {

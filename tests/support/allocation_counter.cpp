@@ -18,7 +18,26 @@ constexpr std::size_t off = std::numeric_limits<std::size_t>::max();
 constinit std::atomic<std::size_t> least{off}, most{0};
 constinit std::atomic<std::int64_t> counted{0};
 
+// Allocations of this thread until one fails; below 0: none does.
+constinit thread_local std::int64_t left = -1;
+constinit thread_local bool failed = false;
+constinit thread_local std::size_t smallest = 0;
+
 }  // namespace
+
+AllocationFailure::AllocationFailure(std::int64_t number, std::size_t minimum) {
+  failed = false;
+  smallest = minimum;
+  left = number;
+}
+
+AllocationFailure::~AllocationFailure() {
+  left = -1;
+}
+
+bool AllocationFailure::happened() const {
+  return failed;
+}
 
 AllocationCounter::AllocationCounter(std::size_t minimum) {
   counted = 0;
@@ -45,6 +64,14 @@ bool AllocationCounter::available() {
 #if PERCH_TEST_COUNTS_ALLOCATIONS
 
 namespace {
+
+/// Whether this allocation is the one that fails.
+bool fails(std::size_t bytes) {
+  if (left < 0 || bytes < smallest || left-- > 0) return false;
+  failed = true;
+  errno = ENOMEM;
+  return true;
+}
 
 void note(std::size_t bytes) {
   if (bytes < least.load(std::memory_order_relaxed)) return;
@@ -73,6 +100,7 @@ void* __libc_memalign(std::size_t alignment, std::size_t bytes);
 
 void* malloc(std::size_t bytes) noexcept {
   perch::test::note(bytes);
+  if (perch::test::fails(bytes)) return nullptr;
   return __libc_malloc(bytes);
 }
 
@@ -83,21 +111,25 @@ void* calloc(std::size_t count, std::size_t bytes) noexcept {
 
 void* realloc(void* block, std::size_t bytes) noexcept {
   perch::test::note(bytes);
+  if (perch::test::fails(bytes)) return nullptr;
   return __libc_realloc(block, bytes);
 }
 
 void* memalign(std::size_t alignment, std::size_t bytes) noexcept {
   perch::test::note(bytes);
+  if (perch::test::fails(bytes)) return nullptr;
   return __libc_memalign(alignment, bytes);
 }
 
 void* aligned_alloc(std::size_t alignment, std::size_t bytes) noexcept {
   perch::test::note(bytes);
+  if (perch::test::fails(bytes)) return nullptr;
   return __libc_memalign(alignment, bytes);
 }
 
 int posix_memalign(void** block, std::size_t alignment, std::size_t bytes) noexcept {
   perch::test::note(bytes);
+  if (perch::test::fails(bytes)) return ENOMEM;
   *block = __libc_memalign(alignment, bytes);
   return *block == nullptr ? ENOMEM : 0;
 }

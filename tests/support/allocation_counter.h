@@ -1,4 +1,5 @@
-// Counts large heap allocations, of every thread and by whatever road (malloc and what calls it).
+// Counts large heap allocations, or lets one fail, of every thread and by whatever road (malloc and
+// what calls it).
 #pragma once
 
 #include <cstddef>
@@ -19,6 +20,20 @@ class AllocationCounter {
 
   /// False where the C library's allocator cannot be replaced (sanitizers bring their own).
   static bool available();
+};
+
+/// While it lives, the allocation of this number (0: the first) by this thread fails; one at a
+/// time. Memory that exceptions are made of is spared.
+class AllocationFailure {
+ public:
+  AllocationFailure(std::int64_t number, std::size_t minimum);
+  ~AllocationFailure();
+  AllocationFailure(const AllocationFailure&) = delete;
+  AllocationFailure& operator=(const AllocationFailure&) = delete;
+
+  /// Whether there was such an allocation.
+  bool happened() const;
+  static bool available() { return AllocationCounter::available(); }
 };
 
 }  // namespace perch::test

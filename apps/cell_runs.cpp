@@ -81,6 +81,10 @@ void drop_checkpoints(const fs::path& folder) {
   for (const auto& entry : fs::directory_iterator(folder, ignored)) {
     if (entry.path().extension() == ".checkpoints") fs::remove_all(entry.path(), ignored);
   }
+  // Links to what is gone.
+  for (const auto& run : fs::directory_iterator(folder / "runs", ignored)) {
+    fs::remove(run.path() / "checkpoints", ignored);
+  }
 }
 
 class StartRun final : public Run {

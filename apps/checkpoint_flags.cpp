@@ -6,6 +6,10 @@
 #include <CLI/CLI.hpp>
 
 #include <perch/core/check.h>
+#include <perch/io/keras.h>
+#include <perch/train/monitor.h>
+
+#include "flags.h"
 
 using namespace perch;
 namespace fs = std::filesystem;
@@ -21,6 +25,10 @@ void CheckpointFlags::add_to(CLI::App& app) {
   app.add_option("--keep", keep_, "The newest so many are kept; 0: no checkpoints at all")
       ->type_name("N")
       ->capture_default_str()
+      ->group(group);
+  app.add_option("--best", best_,
+                 "Keep the model of the epoch in which this is best, as best.h5; default: no")
+      ->type_name("loss|accuracy|val_loss|val_accuracy")
       ->group(group);
   app.add_option("--resume", resume_,
                  "Go on from the newest checkpoint (auto; from the begin if there is none), or "
@@ -47,6 +55,9 @@ void CheckpointFlags::check() const {
   PERCH_CHECK(keep_ >= 0, "--keep is {}, must not be negative", keep_);
   PERCH_CHECK(keep_ > 0 || resume_ != "auto",
               "--resume auto looks for checkpoints, --keep 0 makes none; leave one out");
+  if (!best_.empty()) check_choice("--best", best_, monitor_names());
+  PERCH_CHECK(best_.empty() || keep_ > 0,
+              "--best keeps its model among the checkpoints, --keep 0 makes none; leave one out");
   PERCH_CHECK(!anyway_ || !resume_.empty(), "--resume-anyway has no effect without --resume");
 }
 
@@ -72,6 +83,9 @@ std::shared_ptr<const TrainingState> CheckpointFlags::state(
 }
 
 FitOptions CheckpointFlags::apply(io::CheckpointFolder* folder, FitOptions fit) const {
+  if (folder != nullptr && !best_.empty()) {
+    fit.callbacks.push_back(io::best_model(folder->path() / "best.h5", best_));
+  }
   if (folder != nullptr) fit.callbacks.push_back(folder->callback(times()));
   fit.resume = state(folder);
   fit.resume_anyway = anyway_;

@@ -30,7 +30,7 @@ class CheckpointFlags {
   std::shared_ptr<const perch::TrainingState> state(
       const perch::io::CheckpointFolder* folder) const;
 
-  std::string every_ = "15s", resume_;
+  std::string every_ = "15s", resume_, best_;
   std::int64_t keep_ = 3;
   bool anyway_ = false;
 };

@@ -119,6 +119,13 @@ TEST_CASE("a complete training is not repeated, and --resume decides what become
   CHECK(files == 1);
   CHECK(fs::is_directory(fs::path(save) / (std::string(stem) + ".checkpoints")));
 
+  // The best epoch's, where it is asked for.
+  const Json best = result(with(training(data, save), {"--name", "b", "--best", "loss"}));
+  const fs::path beside =
+      fs::path(best.at("model").get<std::string>()).replace_extension(".checkpoints");
+  CHECK(result({"evaluate", (beside / "best.h5").string(), "--data", data}).contains("accuracy"));
+  check_error(run_perch(with(once, {"--best", "los"})), 2, {"--best", "loss"});
+
   // Lost, it is made again from the last state.
   const std::string bytes = read_file(model);
   fs::remove(model);

@@ -69,6 +69,7 @@ class RunRecord::Environment final : public Callback {
   void on_batch_end(Trainer&, const BatchResult&) override { sum_up(); }
   void on_epoch_end(Trainer&, const EpochResult&) override {
     using namespace std::chrono_literals;
+    sum_up();  // a training that is resumed behind an epoch's last step has no step before this
     if (!complete_ && checksum_.wait_for(0s) == std::future_status::ready) finish();
   }
 

@@ -1,5 +1,8 @@
 #include <algorithm>
 #include <array>
+#include <map>
+#include <mutex>
+#include <utility>
 #include <variant>
 
 #include <perch/core/check.h>
@@ -14,6 +17,13 @@ struct Dataset::Images {
   Shape shape;
   std::int64_t pixels_per_image;
   std::int64_t classes;
+
+  /// Checksums by first and last image: they take a while, and several ask for them.
+  struct Checksums {
+    std::mutex mutex;
+    std::map<std::pair<std::int64_t, std::int64_t>, std::string> known;
+  };
+  std::shared_ptr<Checksums> checksums = std::make_shared<Checksums>();
 };
 
 Dataset::Dataset(std::shared_ptr<const Images> images)
@@ -134,7 +144,9 @@ Dataset from_memory(std::shared_ptr<const float[]> images, std::vector<std::int3
   return from_array(std::move(images), std::move(labels), image_shape, classes);
 }
 
-std::string checksum(const Dataset& data) {
+namespace {
+
+std::string sum_up(const Dataset& data) {
   datasets::Sha256 digest;
   const std::string shape = data.image_shape().to_string();
   digest.add(shape.data(), shape.size());
@@ -157,6 +169,20 @@ std::string checksum(const Dataset& data) {
     }
   }
   return digest.digits();
+}
+
+}  // namespace
+
+std::string Dataset::checksum() const {
+  if (!images_) return sum_up(*this);
+  const std::lock_guard lock(images_->checksums->mutex);
+  std::string& known = images_->checksums->known[{begin_, end_}];
+  if (known.empty()) known = sum_up(*this);
+  return known;
+}
+
+std::string checksum(const Dataset& data) {
+  return data.checksum();
 }
 
 }  // namespace perch

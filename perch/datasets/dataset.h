@@ -37,6 +37,7 @@ class Dataset {
   InputScale input_scale() const { return scale_; }
   /// True for uint8 pixels: those that InputScale applies to.
   bool pixels_scale() const;
+  std::string checksum() const;  ///< see checksum()
 
  private:
   std::shared_ptr<const Images> images_;
@@ -46,6 +47,7 @@ class Dataset {
 
 /// SHA-256 of an image shape, all pixels (as bytes where an image's are whole numbers in 0..255,
 /// else as floats) and all labels: the same for the same images, whatever file they came from.
+/// Computed once for each part; thread-safe.
 std::string checksum(const Dataset& data);
 
 struct TrainTest {

@@ -68,7 +68,6 @@ Settings settings_of(Model& model, const Optimizer& optimizer, const Loss& loss,
   for (const auto& [name, value] : optimizer.settings()) settings["optimizer." + name] = value;
   put("loss", loss.name());
   put("loss.label_smoothing", loss.options().label_smoothing);
-  put("data", checksum(data));
   put("data.scale", data.input_scale() == InputScale::raw ? "raw" : "unit");
   settings["model.input"] = model.input_shape().to_string();
   add_layer(describe(model), "model", settings);

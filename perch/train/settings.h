@@ -8,9 +8,9 @@
 
 namespace perch {
 
-/// "epochs" -> "5", "optimizer.beta_1" -> "0.9", "model.conv2d.filters" -> "32", and the
-/// fingerprint of the data. Neither threads nor what is printed and saved is among them: results
-/// do not depend on it.
+/// "epochs" -> "5", "optimizer.beta_1" -> "0.9", "model.conv2d.filters" -> "32"; all but the
+/// fingerprint of the data, which takes longer. Neither threads nor what is printed and saved is
+/// among them: results do not depend on it.
 std::map<std::string, std::string> settings_of(Model& model, const Optimizer& optimizer,
                                                const Loss& loss, bool fused, const Dataset& data,
                                                const FitOptions& options);

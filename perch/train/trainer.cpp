@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <future>
 #include <utility>
 
 #include <perch/core/check.h>
@@ -68,8 +69,9 @@ struct Trainer::Run {
   double seconds_before = 0.0;        // spent in it before the training was resumed
   Clock::time_point start = {};       // of it
   History history = {};
-  Settings settings = {};  // where states are kept or resumed
-  bool whole = true;       // not amid a step or the end of an epoch
+  Settings settings = {};                     // where states are kept or resumed
+  std::future<std::string> fingerprint = {};  // of the data, on its way
+  bool whole = true;                          // not amid a step or the end of an epoch
   TrainPlan plan = {};
   float rate_factor = 1.0f;
   std::shared_ptr<const TrainingState> epoch_begin = {};  // where it may go back to
@@ -109,7 +111,10 @@ History Trainer::fit(const Dataset& data, const FitOptions& options) {
     Run*& run;
     ~Leave() { run = nullptr; }
   } leave{run_};
-  if (options.resume) check_settings(*options.resume, run);
+  if (options.resume) {
+    add_fingerprint(run);
+    check_settings(*options.resume, run);
+  }
   begin(options.resume.get(), run);
   try {
     while (run.epoch < options.epochs && !stop_) {
@@ -194,6 +199,7 @@ TrainingState Trainer::state() {
   PERCH_CHECK(run_ != nullptr, "Trainer: there is no state outside of fit()");
   // What may go back can go on from an epoch's begin only, or it would go back to elsewhere.
   if (run_->epoch_begin != nullptr && run_->batch > 0) return *run_->epoch_begin;
+  add_fingerprint(*run_);
   TrainingState state{.epoch = run_->epoch,
                       .batch = run_->batch,
                       .step = run_->step(),
@@ -205,6 +211,12 @@ TrainingState Trainer::state() {
                       .settings = run_->settings};
   collect_state(model_, *optimizer_, run_->options.callbacks, state);
   return state;
+}
+
+/// Of the data, which the first step does not wait for.
+void Trainer::add_fingerprint(Run& run) {
+  if (run.settings.empty() || run.settings.contains("data")) return;
+  run.settings["data"] = run.fingerprint.valid() ? run.fingerprint.get() : checksum(*run.data);
 }
 
 void Trainer::tell_state(const Run& run, bool leaving) {
@@ -265,6 +277,10 @@ EpochResult Trainer::train_epoch(Loader& loader, Run& run) {
     for (const CallbackPtr& callback : run.options.callbacks) callback->on_batch_end(*this, result);
     ++run.batch;
     run.whole = true;
+    if (run.step() == 1 && !run.settings.empty() && !run.fingerprint.valid()) {
+      run.fingerprint =
+          std::async(std::launch::async, [data = *run.data] { return checksum(data); });
+    }
     if (run.batch < run.batches) tell_state(run, false);
   }
   if (run.totals.images == 0) {

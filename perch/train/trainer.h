@@ -122,6 +122,7 @@ class Trainer {
   void go_back(const GoBack& reason, Run& run);
   void run_epoch(Loader& loader, std::optional<Loader>& validation, Run& run);
   EpochResult train_epoch(Loader& loader, Run& run);
+  void add_fingerprint(Run& run);
   void tell_state(const Run& run, bool leaving);
   Evaluation evaluate(Loader& loader);
   void check_fits(const char* verb, const Dataset& data) const;

@@ -83,6 +83,8 @@ TEST_CASE("a training that is killed again and again ends in the same file") {
   const auto metrics = [&](const std::string& save) {
     std::vector<std::string> found;
     for (const auto& run : fs::directory_iterator(fs::path(save) / "runs")) {
+      // One that was killed while its folder was being made has none.
+      if (!fs::exists(run.path() / "status.json")) continue;
       const Json status = Json::parse(read_file(run.path() / "status.json"));
       if (status.at("state") != "complete") continue;
       std::istringstream rows(read_file(run.path() / "metrics.csv"));

@@ -4,7 +4,6 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
-#include <span>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -62,7 +61,7 @@ Sensitivity measure(const AnalyzeFlags& flags, Model& model, const Dataset& data
 }
 
 void write(const std::string& file, const std::string& text) {
-  io::write_atomically(file, std::as_bytes(std::span(text)));
+  io::write_atomically(file, text);
 }
 
 void analyze(const AnalyzeFlags& flags, Output& output) {

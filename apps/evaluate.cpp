@@ -1,7 +1,6 @@
 // perch evaluate: loss and accuracy of a saved model.
 #include <algorithm>
 #include <memory>
-#include <span>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -46,7 +45,7 @@ void evaluate(const EvaluateFlags& flags, Output& output) {
   const Evaluation result = trainer.evaluate(data, flags.run.batch_size);
   if (!flags.predictions.empty()) {
     const std::string text = predictions_csv(trainer.predict(data, flags.run.batch_size), data);
-    io::write_atomically(flags.predictions, std::as_bytes(std::span(text)));
+    io::write_atomically(flags.predictions, text);
   }
   output.event({{"event", "result"},
                 {"loss", result.loss},

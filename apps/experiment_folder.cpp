@@ -1,7 +1,6 @@
 #include "experiment_folder.h"
 
 #include <optional>
-#include <span>
 
 #include <perch/core/check.h>
 #include <perch/experiments/csv.h>
@@ -95,5 +94,5 @@ void write_reports(const fs::path& folder, const Results& results) {
 }
 
 void write_text(const fs::path& file, const std::string& text) {
-  io::write_atomically(file, std::as_bytes(std::span(text)));
+  io::write_atomically(file, text);
 }

@@ -1,11 +1,11 @@
 #include "memory_plan.h"
 
 #include <algorithm>
-#include <cmath>
 #include <functional>
 
 #include <perch/core/storage.h>
 #include <perch/datasets/loader.h>
+#include <perch/train/split.h>
 
 #include "process.h"
 
@@ -52,8 +52,7 @@ Dataset taken(const Dataset& images, std::int64_t count) {
 }  // namespace
 
 BatchSizes batch_sizes(std::int64_t images, const FitOptions& fit, std::int64_t test) {
-  BatchSizes sizes{.trained = static_cast<std::int64_t>(
-                       std::floor(static_cast<double>(images) * (1.0 - fit.validation_split)))};
+  BatchSizes sizes{.trained = training_images(images, fit.validation_split)};
   add(sizes.steps, sizes.trained, fit.batch_size);
   add(sizes.evaluations, images - sizes.trained, fit.batch_size, sizes.steps);
   if (test > 0) add(sizes.evaluations, test, evaluation_batch_size, sizes.steps);

@@ -105,20 +105,21 @@ class FirstStep final : public Callback {
 std::unique_ptr<Model> make_network(const TrainFlags& flags, const Shape& image_shape) {
   auto model = make_model(flags.model, {.width = flags.width, .image = image_shape});
   model->build(image_shape, {.seed = static_cast<std::uint64_t>(flags.seed)});
-  if (fs::path(flags.from).extension() == ".safetensors") {
-    const auto source = io::load_model(flags.from);
-    const bool has_ranges = quantizers_of(*source).any();
-    if (!has_ranges) copy_state(*source, *model);
+  if (flags.from.empty()) {
     if (flags.quantize.quantizes()) apply_rules(*model, flags.quantize.rules());
-    if (has_ranges) copy_state(*source, *model);
     return model;
   }
+  const bool keras = fs::path(flags.from).extension() != ".safetensors";
+  const auto source = keras ? nullptr : io::load_model(flags.from);
+  const auto take_weights = [&] {
+    keras ? io::load_weights(*model, flags.from) : copy_state(*source, *model);
+  };
   // A float file fits before layers are wrapped or folded, a quantized one's ranges behind that.
-  const bool quantized =
-      !flags.from.empty() && flags.quantize.quantizes() && io::holds_quantizers(flags.from);
-  if (!flags.from.empty() && !quantized) io::load_weights(*model, flags.from);
+  const bool quantized = flags.quantize.quantizes() &&
+                         (keras ? io::holds_quantizers(flags.from) : quantizers_of(*source).any());
+  if (!quantized) take_weights();
   if (flags.quantize.quantizes()) apply_rules(*model, flags.quantize.rules());
-  if (quantized) io::load_weights(*model, flags.from);
+  if (quantized) take_weights();
   return model;
 }
 
@@ -260,7 +261,7 @@ void train(const TrainFlags& flags, RunRecord& record, Output& output) {
                     .seed = flags.seed,
                     .resolved = resolved(flags, stem, scale, fit),
                     .data = data,
-                    .checkpoints = fs::path(file).replace_extension(".checkpoints"),
+                    .checkpoints = checkpoints ? checkpoints->path() : fs::path(),
                     .resumed = fit.resume},
                    fit.callbacks);
   }

@@ -12,7 +12,7 @@ bool interrupt_requested() noexcept;
 /// The wish is forgotten, for instance between two trainings of one program.
 void clear_interrupt() noexcept;
 /// Throws Error(interrupted) where a stop was asked for. Trainings, evaluations and all other
-/// passes over data call it batch by batch, downloads and searches in their loops.
+/// passes over data call it batch by batch, AdaRound in each of its iterations.
 void throw_if_interrupted();
 
 /// While it lives, the first SIGINT or SIGTERM is request_interrupt(); another one, 0.3 s later or

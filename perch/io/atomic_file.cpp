@@ -107,4 +107,8 @@ void write_atomically(const std::filesystem::path& file, std::span<const std::by
   temporary.put_into_place(sync);
 }
 
+void write_atomically(const std::filesystem::path& file, std::string_view text, Sync sync) {
+  write_atomically(file, std::as_bytes(std::span(text)), sync);
+}
+
 }  // namespace perch::io

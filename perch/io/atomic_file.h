@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <span>
+#include <string_view>
 
 namespace perch::io {
 
@@ -16,6 +17,8 @@ enum class Sync { yes, no };
 /// folder does not take a file, Error(io) when writing fails midway (a full disk); the temporary
 /// file is removed then.
 void write_atomically(const std::filesystem::path& file, std::span<const std::byte> bytes,
+                      Sync sync = Sync::yes);
+void write_atomically(const std::filesystem::path& file, std::string_view text,
                       Sync sync = Sync::yes);
 
 }  // namespace perch::io

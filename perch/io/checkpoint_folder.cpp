@@ -2,7 +2,6 @@
 #include <chrono>
 #include <fstream>
 #include <iterator>
-#include <span>
 #include <utility>
 
 #include <perch/core/check.h>
@@ -179,7 +178,7 @@ void CheckpointFolder::save(const TrainingState& state) {
 }
 
 void CheckpointFolder::set_complete(const std::string& text) {
-  write_atomically(folder_ / completion, std::as_bytes(std::span(text)));
+  write_atomically(folder_ / completion, text);
 }
 
 std::optional<std::string> CheckpointFolder::complete() const {

@@ -1,12 +1,7 @@
 #include <cerrno>
-#include <chrono>
-#include <cstring>
 #include <ctime>
-#include <fstream>
 #include <random>
 #include <system_error>
-
-#include <sys/file.h>
 
 #include <perch/core/check.h>
 #include <perch/io/atomic_file.h>
@@ -31,7 +26,7 @@ std::string utc(const char* format) {
 
 /// Training does not wait for the disk.
 void write_text(const fs::path& file, const std::string& text) {
-  write_atomically(file, std::as_bytes(std::span(text)), Sync::no);
+  write_atomically(file, text, Sync::no);
 }
 
 }  // namespace

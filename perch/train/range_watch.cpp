@@ -93,9 +93,7 @@ class RangeWatch final : public Callback {
 }  // namespace
 
 CallbackPtr range_watch(std::function<void(const std::string&)> tell) {
-  if (!tell) {
-    tell = [](const std::string& line) { warn(line); };
-  }
+  if (!tell) tell = warn;
   return std::make_shared<RangeWatch>(std::move(tell));
 }
 

@@ -13,6 +13,7 @@
 #include <perch/train/score.h>
 #include <perch/train/settings.h>
 #include <perch/train/snapshot.h>
+#include <perch/train/split.h>
 
 namespace perch {
 namespace {
@@ -31,8 +32,7 @@ struct Split {
 Split split(const Dataset& data, const FitOptions& options) {
   const double share = options.validation_split;
   PERCH_CHECK(share >= 0.0 && share < 1.0, "fit: validation split {} is outside [0, 1)", share);
-  const auto at =
-      static_cast<std::int64_t>(std::floor(static_cast<double>(data.size()) * (1.0 - share)));
+  const std::int64_t at = training_images(data.size(), share);
   PERCH_CHECK(at > 0 && (share == 0.0 || at < data.size()),
               "fit: a validation split of {} leaves no image for {} of {}; choose another split",
               share, at > 0 ? "validation" : "training", data.size());

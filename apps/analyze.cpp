@@ -14,6 +14,7 @@
 
 #include "analyze_report.h"
 #include "commands.h"
+#include "config.h"
 #include "model_file.h"
 #include "model_run.h"
 
@@ -124,5 +125,11 @@ Command add_analyze(CLI::App& parent) {
       ->type_name("FILE.toml");
   app->add_option("--csv", flags->csv, "Write a row for each layer")->type_name("FILE.csv");
   app->add_flag("--quiet", flags->quiet, "No line for each layer that is measured");
-  return {app, [flags](Output& output) { analyze(*flags, output); }};
+  const auto config = std::make_shared<Config>(*app);
+  config->add_to_command_line();
+  const auto check_all = [flags] {
+    check(*flags);
+    flags->run.quantize.check();
+  };
+  return {app, [flags](Output& output) { analyze(*flags, output); }, check_all, config};
 }

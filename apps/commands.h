@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "json_output.h"
@@ -9,12 +10,15 @@
 namespace CLI {
 class App;
 }
+class Config;
 
 struct Command {
   CLI::App* app;
   std::function<void(Output&)> run;
   /// Of commands that others run: refuses what the flags say wrong, before anything is read.
   std::function<void()> check = {};
+  /// Of commands that take a configuration.
+  std::shared_ptr<Config> config = nullptr;
 };
 
 Command add_train(CLI::App& parent);
@@ -27,6 +31,8 @@ Command add_convert(CLI::App& parent);
 Command add_inspect(CLI::App& parent);
 Command add_predict(CLI::App& parent);
 Command add_completion(CLI::App& parent);
+/// config check, config show, config schema
+std::vector<Command> add_config(CLI::App& parent);
 Command add_doctor(CLI::App& parent);
 /// data fetch, data verify
 std::vector<Command> add_data(CLI::App& parent);

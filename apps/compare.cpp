@@ -283,6 +283,7 @@ std::string table_of(const Results& results, const Findings& findings) {
 void compare(const CompareFlags& flags, Output& output) {
   const Vocabulary vocabulary = vocabulary_of_commands();
   const Experiment experiment = flags.experiment(vocabulary);
+  if (!flags.quiet) flags.warn_of_unused(vocabulary);
   std::size_t number = experiment.seeds.size();
   for (const Axis& axis : experiment.grid) number *= axis.values.size();
   PERCH_CHECK(number <= cells_without_yes || flags.yes,
@@ -290,7 +291,7 @@ void compare(const CompareFlags& flags, Output& output) {
 
   Shape image;
   std::int64_t classes = 0;
-  const std::string data = data_folder(flags.data(vocabulary));
+  const std::string data = data_folder(flags.data);
   Provenance provenance = look_at_data(data, image, classes);
   provenance.version = PERCH_VERSION;
   provenance.compiler = compiler();
@@ -392,5 +393,9 @@ Command add_compare(CLI::App& parent) {
       "datasets/cifar10_mini --out experiments/granularity\n"
       "  perch compare experiment.toml --out experiments/mine --dry-run");
   flags->add_to(*app);
-  return {app, [flags](Output& output) { compare(*flags, output); }};
+  const auto check_cells = [flags] {
+    const Vocabulary vocabulary = vocabulary_of_commands();
+    plan_of(flags->experiment(vocabulary), vocabulary, "");
+  };
+  return {app, [flags](Output& output) { compare(*flags, output); }, check_cells, flags->config()};
 }

@@ -9,31 +9,19 @@
 #include <fmt/ranges.h>
 
 #include <perch/core/check.h>
+#include <perch/core/warn.h>
 #include <perch/experiments/experiment_file.h>
 #include <perch/models/models.h>
 
 #include "commands.h"
+#include "config.h"
 #include "flags.h"
+#include "option_settings.h"
 
 using namespace perch;
 using namespace perch::experiments;
 
 namespace {
-
-std::vector<Option> options_of(const CLI::App& app) {
-  std::vector<Option> options;
-  for (const CLI::Option* const option : app.get_options()) {
-    if (option->get_lnames().empty()) continue;
-    std::string name = option->get_lnames().front();
-    std::ranges::replace(name, '-', '_');
-    const bool quantization =
-        option->get_group() == "Quantization" || name == "calibrate";  // of ranges
-    options.push_back({name, option->get_expected_max() == 0,
-                       option->get_expected_max() > 1 && option->get_delimiter() == '\0',
-                       quantization});
-  }
-  return options;
-}
 
 std::vector<std::string> parts_of(const std::string& text) {
   std::vector<std::string> parts;
@@ -72,7 +60,7 @@ void put(std::vector<Axis>& grid, const std::string& name, const std::string& va
 
 Vocabulary vocabulary_of_commands() {
   CLI::App app;
-  return {options_of(*add_train(app).app), options_of(*add_quantize(app).app)};
+  return {setting_keys(*add_train(app).app), setting_keys(*add_quantize(app).app)};
 }
 
 bool CompareFlags::is_file() const {
@@ -86,7 +74,7 @@ void CompareFlags::add_to(CLI::App& app) {
   app.add_option("--out", out, "Folder of the experiment: made, or gone on with")
       ->type_name("DIR")
       ->required();
-  app.add_option("--data", data_,
+  app.add_option("--data", data,
                  "Folder with data_batch_*.bin and test_batch.bin; else PERCH_DATA_DIR or the "
                  "user's cache folder")
       ->type_name("DIR");
@@ -120,10 +108,8 @@ void CompareFlags::add_to(CLI::App& app) {
   app.add_option("--float-epochs", float_epochs_,
                  "Of the float model that a seed's cells begin with; default: fresh weights")
       ->type_name("N");
-  app.add_option("--set", set_, "Any other option of train for all cells; float.KEY for the start")
-      ->type_name("KEY=VALUE")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  config_ = std::make_shared<Config>(app);
+  config_->add_to_command_line(what_);
   app.add_option("--jobs", jobs,
                  "Cells at once, with the threads shared out; auto: what is faster here")
       ->type_name("N|auto")
@@ -133,15 +119,23 @@ void CompareFlags::add_to(CLI::App& app) {
   app.add_flag("--quiet", quiet, "No progress");
 }
 
-std::string CompareFlags::data(const Vocabulary& vocabulary) const {
-  if (!data_.empty() || !is_file()) return data_;
-  return read_experiment(what_, vocabulary).data;
+void CompareFlags::warn_of_unused(const Vocabulary& vocabulary) const {
+  const std::vector<SettingKey> used = cell_keys(vocabulary);
+  std::vector<std::string> unused;
+  for (const ConfigEntry& entry : config_->entries()) {
+    const bool own = entry.key == "model" || entry.key == "data" || entry.key == "question" ||
+                     entry.key == "seeds";
+    const bool of_training = entry.table.empty() || entry.table == "train";
+    if (of_training && !own && find_key(used, entry.key) == nullptr) unused.push_back(entry.key);
+  }
+  if (unused.empty()) return;
+  warn(fmt::format("{}: of a single training, not used by a comparison: {}", what_,
+                   fmt::join(unused, ", ")));
 }
 
 Experiment CompareFlags::experiment(const Vocabulary& vocabulary) const {
-  Experiment result;
+  Experiment result = experiment_from(config_->entries(), vocabulary);
   if (is_file()) {
-    result = read_experiment(what_, vocabulary).experiment;
     if (result.model.empty()) {
       fail(ErrorCode::bad_data, "{}: there is no model; write model = \"temp_net\"", what_);
     }
@@ -163,12 +157,6 @@ Experiment CompareFlags::experiment(const Vocabulary& vocabulary) const {
   for (const std::string& text : grid_) {
     const auto [name, values] = assignment("--grid", text);
     put(result.grid, name, values);
-  }
-  for (const std::string& text : set_) {
-    const Setting setting = assignment("--set", text);
-    const bool of_start = setting.name.starts_with("float.");
-    put(of_start ? result.start : result.train,
-        {of_start ? setting.name.substr(6) : setting.name, setting.value});
   }
   if (epochs_) put(result.train, {"epochs", std::to_string(*epochs_)});
   if (float_epochs_) result.float_epochs = *float_epochs_;

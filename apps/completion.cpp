@@ -1,6 +1,4 @@
 // perch completion: a script by which a shell completes commands, options and their words.
-#include <algorithm>
-#include <cctype>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,30 +11,11 @@
 
 #include "commands.h"
 #include "flags.h"
+#include "option_settings.h"
 
 using namespace perch;
 
 namespace {
-
-/// The words of "adam|adamw|sgd"; placeholders, in capitals, are none.
-std::vector<std::string> words_of(const CLI::Option& option) {
-  std::vector<std::string> words;
-  std::string word;
-  const std::string type = option.get_type_name() + "|";
-  if (std::ranges::count(type, '|') < 2) return words;
-  for (const char c : type) {
-    if (c != '|') {
-      word += c;
-    } else {
-      const bool plain = !word.empty() && std::ranges::all_of(word, [](unsigned char x) {
-        return std::islower(x) != 0 || std::isdigit(x) != 0 || x == '_';
-      });
-      if (plain) words.push_back(word);
-      word.clear();
-    }
-  }
-  return words;
-}
 
 /// What the script asks of the command line, gathered from it.
 struct Tables {

@@ -14,6 +14,7 @@
 #include <perch/core/suggest.h>
 
 #include "commands.h"
+#include "config.h"
 
 using namespace perch;
 
@@ -79,6 +80,24 @@ int complain(const std::string& path, std::string message, ErrorCode code) {
   return static_cast<int>(code);
 }
 
+/// Options may then be in a file.
+bool is_configured(int argc, char** argv) {
+  return std::any_of(argv + 1, argv + argc, [](const std::string& word) {
+    return word.starts_with("--config") || word.starts_with("--set") || word.ends_with(".toml");
+  });
+}
+
+void run(const Command& command, Output& output) {
+  if (command.config == nullptr) return command.run(output);
+  try {
+    command.config->read();
+    command.config->apply();
+    command.run(output);
+  } catch (const Error& error) {
+    throw command.config->placed(error);
+  }
+}
+
 int run(const CLI::App& app, const std::vector<Command>& commands, bool json) {
 #ifndef __OPTIMIZE__
   fmt::print(stderr,
@@ -90,7 +109,7 @@ int run(const CLI::App& app, const std::vector<Command>& commands, bool json) {
     kernels::active();  // a wrong PERCH_FORCE_ARCH shows here rather than in some layer's name
     Output output(json);
     for (const auto& command : commands) {
-      if (command.app->parsed()) command.run(output);
+      if (command.app->parsed()) run(command, output);
     }
     return 0;
   } catch (const Error& error) {
@@ -118,9 +137,13 @@ int main(int argc, char** argv) {
                                    add_doctor(app),  add_completion(app)};
   for (auto& command : add_data(app)) commands.push_back(std::move(command));
   for (auto& command : add_runs(app)) commands.push_back(std::move(command));
+  for (auto& command : add_config(app)) commands.push_back(std::move(command));
   bool json = false;
   for (const auto& command : commands) {
     command.app->add_flag("--json", json, "Results as one JSON object per line on stdout");
+    if (command.config != nullptr && is_configured(argc, argv)) {
+      command.config->relax_requirements();
+    }
   }
 
   try {

@@ -19,6 +19,7 @@
 #include <perch/train/trainer.h>
 
 #include "commands.h"
+#include "config.h"
 #include "data_flags.h"
 #include "flags.h"
 #include "model_file.h"
@@ -185,5 +186,8 @@ Command add_quantize(CLI::App& parent) {
   flags->compute.add_to(*app);
   app->add_flag("--quiet", flags->quiet, "No line for each layer");
   flags->quantize.add_to(*app, QuantizeFlags::Use::train);
-  return {app, [flags](Output& output) { quantize(*flags, output); }, [flags] { check(*flags); }};
+  const auto config = std::make_shared<Config>(*app);
+  config->add_to_command_line();
+  return {app, [flags](Output& output) { quantize(*flags, output); }, [flags] { check(*flags); },
+          config};
 }

@@ -13,6 +13,7 @@
 #include <perch/quant/quantizer.h>
 
 #include "flags.h"
+#include "option_settings.h"
 
 using namespace perch;
 
@@ -69,7 +70,7 @@ void check_spec(const std::string& flag, const QuantSpec& spec) {
 void QuantizeFlags::add_to(CLI::App& app, Use use) {
   use_ = use;
   const std::string group = use == Use::train
-                                ? "Quantization"
+                                ? quantization_group
                                 : "Quantization (for files of tfmot, which do not store it)";
   auto add = [&](CLI::Option* option) { options_.push_back(option->group(group)); };
   add(app.add_option("--quantizer", quantizer_, "How weights are quantized")
@@ -128,7 +129,7 @@ void QuantizeFlags::add_training_options(CLI::App& app, const std::string& group
           ->type_name("running|batch"));
   add(app.add_flag("--integer-bias", integer_bias_,
                    "Biases are int32 at input scale x weight scale"));
-  schedule_.add_to(app, group);
+  schedule_.add_to(app, schedule_group);
 }
 
 std::vector<std::string> QuantizeFlags::given() const {

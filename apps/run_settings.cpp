@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "option_settings.h"
+
 using namespace perch;
 
 namespace {
@@ -16,27 +18,10 @@ bool is_given(const CLI::App& command, const char* name) {
   return option != nullptr && option->count() > 0;
 }
 
-/// A setting that pairs of flags stand for.
-struct Pair {
-  const char *setting, *usual, *flag, *value, *usual_flag;
-};
-constexpr Pair pairs[] = {
-    {"granularity", "per_channel", "--per-tensor", "per_tensor", "--per-channel"},
-    {"symmetry", "asymmetric", "--symmetric", "symmetric", "--asymmetric"},
-    {"range", "full", "--narrow-range", "narrow", "--full-range"}};
-
-std::string name_of(const CLI::Option& option) {
-  std::string name = option.get_single_name();
-  std::ranges::replace(name, '-', '_');
-  std::ranges::transform(name, name.begin(), [](unsigned char c) { return std::tolower(c); });
-  return name;
-}
-
 io::RunValue value_of(const CLI::Option& option) {
   if (option.get_items_expected_max() == 0) return option.count() > 0;
   if (option.count() == 0) return io::run_value(option.get_default_str());
-  const char separator = option.get_delimiter() == '\0' ? ' ' : option.get_delimiter();
-  return io::run_value(fmt::format("{}", fmt::join(option.results(), std::string(1, separator))));
+  return io::run_value(fmt::format("{}", fmt::join(option.results(), ",")));
 }
 
 }  // namespace
@@ -50,16 +35,18 @@ std::vector<io::RunSetting> run_settings(const CLI::App& command,
       none || is_given(command, "--quant-config") || is_given(command, "--scheme");
   std::vector<io::RunSetting> settings;
   for (const CLI::Option* option : command.get_options()) {
-    io::RunSetting setting{name_of(*option), value_of(*option), option->count() == 0,
+    io::RunSetting setting{setting_name(*option), value_of(*option), option->count() == 0,
                            option->get_group()};
-    if (setting.name == "help" || setting.name == "json") continue;
+    if (is_of_one_call(setting.name)) continue;
     bool merged = false;
-    for (const Pair& pair : pairs) {
-      if (option->check_name(pair.usual_flag)) merged = true;
-      if (!option->check_name(pair.flag)) continue;
-      setting.name = pair.setting;
-      setting.value = std::string(option->count() > 0 ? pair.value : pair.usual);
-      setting.is_default = option->count() == 0 && !is_given(command, pair.usual_flag);
+    for (const FlagSetting& pair : flag_settings()) {
+      const auto& [usual, other] = pair.values;
+      if (usual.second_flag != nullptr) continue;  // stands for two pairs
+      if (option->check_name(usual.flag)) merged = true;
+      if (!option->check_name(other.flag)) continue;
+      setting.name = pair.name;
+      setting.value = std::string(option->count() > 0 ? other.value : usual.value);
+      setting.is_default = option->count() == 0 && !is_given(command, usual.flag);
     }
     if (merged) continue;
     if (setting.is_default) {
@@ -68,7 +55,7 @@ std::vector<io::RunSetting> run_settings(const CLI::App& command,
       }
       const auto* const text = std::get_if<std::string>(&setting.value);
       const bool empty = text != nullptr && text->empty();
-      const bool quantizes = setting.group == "Quantization";
+      const bool quantizes = setting.group.starts_with(quantization_group);
       const bool not_said = elsewhere && quantizes;
       if (empty || not_said) setting.value = {};
     }

@@ -92,11 +92,16 @@ bool ScheduleFlags::any(const std::vector<std::string>& flags) const {
   });
 }
 
+bool trains_ranges(const QuantRules& rules) {
+  bool trained = false;
+  for_each_spec(rules, [&](const QuantSpec& spec) { trained = trained || learns(spec.range); });
+  return trained;
+}
+
 void ScheduleFlags::check(const QuantRules& rules) const {
   schedule(1.0);
   with_flag("--dampen, --freeze-oscillating", [&] { return oscillation(oscillation_); });
-  bool trained = false;
-  for_each_spec(rules, [&](const QuantSpec& spec) { trained = trained || learns(spec.range); });
+  const bool trained = trains_ranges(rules);
   for (const char* const flag : {"--range-rate-factor", "--range-weight-decay"}) {
     PERCH_CHECK(!any({flag}) || trained,
                 "{} has no effect without a trained range; leave it out or use lsq, lsq_plus, pact "

@@ -15,6 +15,9 @@ class App;
 class Option;
 }  // namespace CLI
 
+/// True where a range is a weight of the model, as LSQ's.
+bool trains_ranges(const perch::QuantRules& rules);
+
 class ScheduleFlags {
  public:
   void add_to(CLI::App& app, const std::string& group);

@@ -27,6 +27,7 @@
 
 #include "checkpoint_flags.h"
 #include "commands.h"
+#include "config.h"
 #include "data_flags.h"
 #include "flags.h"
 #include "memory_plan.h"
@@ -153,15 +154,17 @@ void check(const TrainFlags& flags) {
 std::vector<io::RunSetting> resolved(const TrainFlags& flags, const std::string& stem,
                                      InputScale scale, const FitOptions& fit) {
   const char* const data = std::getenv("PERCH_DATA_DIR");
-  std::vector<io::RunSetting> settings = {
-      {"name", stem},
-      {"width", double{flags.width.value_or(1.0f)}},
-      {"data", std::string(data == nullptr ? "" : data)},
-      {"input_scale", std::string(scale_name(scale))},
-      {"threads", std::int64_t{thread_count()}},
-      {"integer_forward", integer_forward_name()},
-      {"range_rate_factor", io::run_value(fmt::format("{}", fit.range_rate_factor))},
-      {"range_weight_decay", io::run_value(fmt::format("{}", fit.range_weight_decay))}};
+  std::vector<io::RunSetting> settings = {{"name", stem},
+                                          {"data", std::string(data == nullptr ? "" : data)},
+                                          {"input_scale", std::string(scale_name(scale))},
+                                          {"threads", std::int64_t{thread_count()}},
+                                          {"integer_forward", integer_forward_name()}};
+  if (flags.quantize.quantizes() && trains_ranges(flags.quantize.rules())) {
+    settings.push_back(
+        {"range_rate_factor", io::run_value(fmt::format("{}", fit.range_rate_factor))});
+    settings.push_back(
+        {"range_weight_decay", io::run_value(fmt::format("{}", fit.range_weight_decay))});
+  }
   for (const auto& more : {flags.quantize.resolved(), flags.optimizer.resolved()}) {
     settings.insert(settings.end(), more.begin(), more.end());
   }
@@ -355,9 +358,11 @@ Command add_train(CLI::App& parent) {
   flags->optimizer.add_to(*app);
   flags->quantize.add_to(*app, QuantizeFlags::Use::train);
   flags->app = app;
+  const auto config = std::make_shared<Config>(*app);
+  config->add_to_command_line();
   const auto run = [flags, app](Output& output) {
     RunRecord record(*app);
     record.watch([&] { train(*flags, record, output); });
   };
-  return {app, run, [flags] { check(*flags); }};
+  return {app, run, [flags] { check(*flags); }, config};
 }

@@ -9,11 +9,17 @@ using namespace perch::experiments;
 namespace {
 
 const Vocabulary& vocabulary() {
-  static const Option epochs{"epochs", false, false, false},
-      bits{"weight_bits", false, false, true}, quantizer{"quantizer", false, false, true},
-      range{"weight_range", false, true, true}, augment{"augment", true, false, false},
-      width{"width", false, false, false};
-  static const Vocabulary words = {.train = {epochs, bits, quantizer, range, augment, width},
+  static const SettingKey epochs{.name = "epochs", .kind = SettingKind::integer},
+      bits{.name = "weight_bits", .kind = SettingKind::integer, .quantization = true},
+      quantizer{.name = "quantizer", .quantization = true},
+      range{.name = "weight_range",
+            .kind = SettingKind::number,
+            .count = SettingCount::words,
+            .quantization = true},
+      augment{.name = "augment", .kind = SettingKind::flag},
+      width{.name = "width", .kind = SettingKind::number};
+  static const Vocabulary words = {.train = {epochs, bits, quantizer, range, augment, width,
+                                             key_of(*find_flag_setting("granularity"))},
                                    .quantize = {bits, quantizer, range}};
   return words;
 }
@@ -24,7 +30,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static fuzz::MemoryFile file;
   file.write(fuzz::text(data, size));
   return fuzz::run(size, [] {
-    const Experiment experiment = read_experiment(file.path(), vocabulary()).experiment;
+    const Experiment experiment = read_experiment(file.path(), vocabulary());
     check(experiment, vocabulary());
     question_of(experiment);
     const std::vector<Cell> cells = cells_of(experiment);

@@ -32,8 +32,19 @@ constexpr void assert_toml(bool condition) {
 
 namespace perch {
 
-/// Throws Error(missing_input) for a file that is not there, Error(bad_data) naming file and line
-/// for what is not TOML.
+/// `file` is named where the text is wrong: Error(bad_data) with the line.
+inline toml::table parse_toml(std::string_view text, const std::string& file) {
+  try {
+    return toml::parse(text, file);
+  } catch (const toml::parse_error& error) {
+    fail(ErrorCode::bad_data, "{}, line {}: {}", file, error.source().begin.line,
+         error.description());
+  } catch (const TomlAssertion&) {
+    fail(ErrorCode::bad_data, "{}: is not TOML; a key or a table's name is malformed", file);
+  }
+}
+
+/// Throws Error(missing_input) for a file that is not there, and as parse_toml() does.
 inline toml::table read_toml(const std::filesystem::path& file) {
   std::ifstream input(file, std::ios::binary);
   if (!input) {
@@ -41,15 +52,7 @@ inline toml::table read_toml(const std::filesystem::path& file) {
   }
   std::ostringstream text;
   text << input.rdbuf();
-  try {
-    return toml::parse(text.str(), file.string());
-  } catch (const toml::parse_error& error) {
-    fail(ErrorCode::bad_data, "{}, line {}: {}", file.string(), error.source().begin.line,
-         error.description());
-  } catch (const TomlAssertion&) {
-    fail(ErrorCode::bad_data, "{}: is not TOML; a key or a table's name is malformed",
-         file.string());
-  }
+  return parse_toml(text.str(), file.string());
 }
 
 }  // namespace perch

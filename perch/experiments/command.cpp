@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <array>
-#include <sstream>
 
 #include <fmt/format.h>
 
@@ -11,94 +10,40 @@
 namespace perch::experiments {
 namespace {
 
-struct Word {
-  const char *value, *option, *second_option = nullptr;
-};
-/// Settings of which each value is an option or two of its own.
-struct Choice {
-  const char* name;
-  std::array<Word, 2> words;
-};
-constexpr std::array<Choice, 4> option_choices = {
-    {{"granularity", {{{"per_tensor", "--per-tensor"}, {"per_channel", "--per-channel"}}}},
-     {"symmetry", {{{"asymmetric", "--asymmetric"}, {"symmetric", "--symmetric"}}}},
-     {"range", {{{"full", "--full-range"}, {"narrow", "--narrow-range"}}}},
-     {"levels",
-      {{{"asymmetric_full", "--asymmetric", "--full-range"},
-        {"symmetric_narrow", "--symmetric", "--narrow-range"}}}}}};
 constexpr const char* method = "method";
 const std::vector<std::string> methods = {"qat", "ptq"};
 // What makes the network and what it sees, for the float start too.
 const std::vector<std::string> network_settings = {"width", "input_scale"};
 // What compare says itself.
 const std::vector<std::string> reserved = {
-    "per_tensor", "per_channel", "symmetric",    "asymmetric", "narrow_range", "full_range",
-    "seed",       "from",        "save",         "name",       "data",         "images",
-    "labels",     "test_images", "test_labels",  "threads",    "quiet",        "json",
-    "help",       "profile",     "quant_config", "run_dir",    "no_run_dir"};
+    "model",      "seed",        "from",          "save",    "name",        "data",    "images",
+    "labels",     "test_images", "test_labels",   "threads", "quiet",       "profile", "run_dir",
+    "no_run_dir", "resume",      "resume_anyway", "keep",    "quant_config"};
 
 bool among(const std::vector<std::string>& names, const std::string& name) {
   return std::ranges::find(names, name) != names.end();
 }
 
-const Option* find_option(const std::vector<Option>& options, const std::string& name) {
-  const auto found = std::ranges::find(options, name, &Option::name);
-  return found == options.end() ? nullptr : &*found;
+SettingKey method_key() {
+  return {.name = method,
+          .kind = SettingKind::word,
+          .words = methods,
+          .description = "Trained with quantizers, or quantized after training",
+          .usual = "qat"};
 }
 
-const Choice* find_choice(const std::string& name) {
-  const auto found = std::ranges::find(option_choices, name, &Choice::name);
-  return found == option_choices.end() ? nullptr : &*found;
-}
-
-std::string dashed(std::string name) {
-  std::ranges::replace(name, '_', '-');
-  return "--" + name;
-}
-
-void check_value(const Setting& setting, const Vocabulary& vocabulary) {
-  const auto& [name, value] = setting;
-  std::vector<std::string> allowed;
-  if (name == method) allowed = methods;
-  if (const Choice* const choice = find_choice(name)) {
-    for (const Word& word : choice->words) allowed.emplace_back(word.value);
-  }
-  const Option* const option = find_option(vocabulary.train, name);
-  if (option == nullptr && allowed.empty()) {
-    const auto known = setting_names(vocabulary);
-    fail(ErrorCode::usage, "unknown setting \"{}\"; the nearest is \"{}\"", name,
-         nearest(name, known));
-  }
-  if (option != nullptr && option->flag) allowed = {"true", "false"};
-  PERCH_CHECK(allowed.empty() || among(allowed, value), "{} is \"{}\"; it takes {}", name, value,
-              choices(value, allowed));
+void check_value(const Setting& setting, const std::vector<SettingKey>& keys) {
+  const SettingKey* const key = find_key(keys, setting.name);
+  PERCH_CHECK(key != nullptr, "unknown setting \"{}\"; the nearest is \"{}\"", setting.name,
+              nearest(setting.name, names_of(keys)));
+  const std::string why = objection(*key, setting.value);
+  PERCH_CHECK(why.empty(), "{} is \"{}\", {}", setting.name, setting.value, why);
 }
 
 /// Adds what a setting is on the command line; nothing for those that the command does not have.
-void add(Arguments& to, const Setting& setting, const std::vector<Option>& options) {
-  const auto& [name, value] = setting;
-  if (name == method) return;
-  if (const Choice* const choice = find_choice(name)) {
-    for (const Word& word : choice->words) {
-      if (word.value != value) continue;
-      to.emplace_back(word.option);
-      if (word.second_option != nullptr) to.emplace_back(word.second_option);
-    }
-    return;
-  }
-  const Option* const option = find_option(options, name);
-  if (option == nullptr) return;
-  if (option->flag) {
-    if (value == "true") to.push_back(dashed(name));
-    return;
-  }
-  to.push_back(dashed(name));
-  if (!option->spreads) {
-    to.push_back(value);
-    return;
-  }
-  std::istringstream words(value);
-  for (std::string word; std::getline(words, word, ',');) to.push_back(word);
+void add(Arguments& to, const Setting& setting, const std::vector<SettingKey>& keys) {
+  const SettingKey* const key = find_key(keys, setting.name);
+  if (key != nullptr) append_options(to, *key, setting.value);
 }
 
 /// The cell's settings over those of every cell.
@@ -119,57 +64,45 @@ std::string method_of(const Experiment& experiment, const Cell& cell) {
 
 }  // namespace
 
-std::vector<std::string> setting_names(const Vocabulary& vocabulary) {
-  std::vector<std::string> names = {method};
-  for (const Choice& choice : option_choices) names.emplace_back(choice.name);
-  for (const Option& option : vocabulary.train) {
-    if (!among(reserved, option.name)) names.push_back(option.name);
+std::vector<SettingKey> cell_keys(const Vocabulary& vocabulary) {
+  std::vector<SettingKey> keys = {method_key()};
+  for (const SettingKey& key : vocabulary.train) {
+    if (!among(reserved, key.name)) keys.push_back(key);
   }
-  return names;
+  return keys;
 }
 
-std::vector<std::string> start_names(const Vocabulary& vocabulary) {
-  std::vector<std::string> names;
-  for (const Option& option : vocabulary.train) {
-    const bool trains = !option.quantization && option.name != "epochs";
-    if (trains && !among(reserved, option.name)) names.push_back(option.name);
+std::vector<SettingKey> start_keys(const Vocabulary& vocabulary) {
+  std::vector<SettingKey> keys;
+  for (const SettingKey& key : vocabulary.train) {
+    const bool trains = !key.quantization && key.name != "epochs";
+    if (trains && !among(reserved, key.name)) keys.push_back(key);
   }
-  return names;
+  return keys;
 }
 
 void check(const Experiment& experiment, const Vocabulary& vocabulary) {
-  const auto known = setting_names(vocabulary);
-  const auto check_name = [&](const std::string& name, const std::vector<std::string>& names) {
-    PERCH_CHECK(among(names, name), "unknown setting \"{}\"; the nearest is \"{}\"", name,
-                nearest(name, names));
-  };
+  const std::vector<SettingKey> known = cell_keys(vocabulary);
   PERCH_CHECK(!experiment.seeds.empty(), "there are no seeds, so no cells; give at least one");
   for (const Axis& axis : experiment.grid) {
-    check_name(axis.name, known);
     PERCH_CHECK(!axis.values.empty(),
                 "the axis \"{}\" has no values, so the grid has no cells; give it one at least",
                 axis.name);
     for (const std::string& value : axis.values) {
-      check_value({axis.name, value}, vocabulary);
+      check_value({axis.name, value}, known);
       PERCH_CHECK(std::ranges::count(axis.values, value) == 1,
                   "the axis \"{}\" has the value {} twice; leave one out", axis.name, value);
     }
     PERCH_CHECK(std::ranges::count(experiment.grid, axis.name, &Axis::name) == 1,
                 "the axis \"{}\" is there twice; leave one out", axis.name);
   }
-  for (const Setting& setting : experiment.train) {
-    check_name(setting.name, known);
-    check_value(setting, vocabulary);
-  }
+  for (const Setting& setting : experiment.train) check_value(setting, known);
   PERCH_CHECK(experiment.float_epochs >= 0, "float epochs are {}, must not be negative",
               experiment.float_epochs);
   PERCH_CHECK(experiment.start.empty() || experiment.float_epochs > 0,
               "{} has no effect without a float start; set its epochs (--float-epochs)",
               experiment.start.empty() ? "" : "float " + experiment.start.front().name);
-  for (const Setting& setting : experiment.start) {
-    check_name(setting.name, start_names(vocabulary));
-    check_value(setting, vocabulary);
-  }
+  for (const Setting& setting : experiment.start) check_value(setting, start_keys(vocabulary));
   auto cells = static_cast<std::int64_t>(experiment.seeds.size());
   for (const Axis& axis : experiment.grid) {
     if (cells <= most_cells) cells *= static_cast<std::int64_t>(axis.values.size());

@@ -5,27 +5,21 @@
 #include <vector>
 
 #include <perch/experiments/experiment.h>
+#include <perch/settings/setting.h>
 
 namespace perch::experiments {
 
-/// An option of a command that settings may name.
-struct Option {
-  std::string name;   ///< with underscores
-  bool flag;          ///< takes no value: "true" or "false" as a setting
-  bool spreads;       ///< takes its values as words of their own
-  bool quantization;  ///< of what a float network does without
-};
-
+/// The options of the commands that settings may name. granularity, symmetry, range and levels
+/// stand there as settings, and not as the flags that they are on the command line.
 struct Vocabulary {
-  std::vector<Option> train, quantize;
+  std::vector<SettingKey> train, quantize;
 };
 
-/// What a grid may vary and a [train] table set, besides train's options: method (qat, ptq),
-/// granularity (per_tensor, per_channel), symmetry (symmetric, asymmetric), range (full, narrow),
-/// levels (asymmetric_full, symmetric_narrow: both in one).
-std::vector<std::string> setting_names(const Vocabulary& vocabulary);
-/// Of the float start: train's options that are not about quantization, without epochs.
-std::vector<std::string> start_names(const Vocabulary& vocabulary);
+/// What a grid may vary: method (qat, ptq) and train's options, but for those that compare says
+/// itself (seed, save, ...).
+std::vector<SettingKey> cell_keys(const Vocabulary& vocabulary);
+/// Of the float start: those of them that are not about quantization, without epochs.
+std::vector<SettingKey> start_keys(const Vocabulary& vocabulary);
 
 /// Throws Error(usage) for an unknown name, a wrong value of an axis that is named above, a value
 /// of a flag that is neither true nor false, more than most_cells cells, and a cell of method ptq

@@ -1,161 +1,173 @@
 #include <algorithm>
+#include <charconv>
+#include <sstream>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
 
 #include <perch/core/check.h>
-#include <perch/core/suggest.h>
-#include <perch/core/toml_file.h>
 #include <perch/experiments/experiment_file.h>
 
 namespace perch::experiments {
 namespace {
 
-class Reader {
- public:
-  Reader(std::string file, const Vocabulary& vocabulary)
-      : file_(std::move(file)), vocabulary_(vocabulary) {}
+std::int64_t whole_number(const ConfigEntry& entry, const std::string& text) {
+  std::int64_t number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);  // the schema saw that it is one
+  if (number < 0) refuse(entry, fmt::format("\"{}\" is {}, must not be negative", entry.key, text));
+  return number;
+}
 
-  ExperimentFile read(const toml::table& root) const {
-    check_keys(root, {"model", "data", "question", "seeds", "grid", "train", "float"});
-    ExperimentFile result;
-    Experiment& experiment = result.experiment;
-    experiment.model = text(root, "model");
-    experiment.question = text(root, "question");
-    result.data = text(root, "data");
-    if (const toml::node* const seeds = root.get("seeds")) experiment.seeds = seeds_of(*seeds);
-    if (const toml::table* const grid = table(root, "grid")) {
-      check_keys(*grid, setting_names(vocabulary_));
-      experiment.grid = axes(*grid);
+/// A list of seeds, or how many from 0 on.
+std::vector<std::int64_t> seeds_of(const ConfigEntry& entry) {
+  std::vector<std::int64_t> seeds;
+  for (const std::string& text : entry.values) seeds.push_back(whole_number(entry, text));
+  if (entry.is_list) return seeds;
+  const std::int64_t count = seeds.front();
+  if (count > most_cells) {
+    refuse(entry, fmt::format("{} seeds are too many; give at most {}", count, most_cells));
+  }
+  seeds.clear();
+  for (std::int64_t seed = 0; seed < count; ++seed) seeds.push_back(seed);
+  return seeds;
+}
+
+void put(Settings& settings, const ConfigEntry& entry) {
+  const auto found = std::ranges::find(settings, entry.key, &Setting::name);
+  if (found == settings.end()) {
+    settings.push_back({entry.key, entry.value()});
+  } else {
+    found->value = entry.value();
+  }
+}
+
+void put(std::vector<Axis>& grid, const ConfigEntry& entry) {
+  const auto found = std::ranges::find(grid, entry.key, &Axis::name);
+  if (found == grid.end()) {
+    grid.push_back({entry.key, entry.values});
+  } else {
+    found->values = entry.values;
+  }
+}
+
+/// As TOML has it: a list of several, text in quotes.
+std::string written(const SettingKey* key, const std::string& value) {
+  if (key != nullptr && key->count != SettingCount::one) {
+    std::string items;
+    std::istringstream parts(value);
+    const SettingKey item{.name = key->name, .kind = key->kind};
+    for (std::string part; std::getline(parts, part, ',');) {
+      items += (items.empty() ? "" : ", ") + written(&item, part);
     }
-    if (const toml::table* const train = table(root, "train")) {
-      check_keys(*train, setting_names(vocabulary_));
-      experiment.train = settings(*train);
-    }
-    if (const toml::table* const start = table(root, "float")) {
-      std::vector<std::string> known = start_names(vocabulary_);
-      known.emplace_back("epochs");
-      check_keys(*start, known);
-      const auto epochs = whole(*start, "epochs");
-      if (!epochs) refuse(*start, "[float] needs epochs, those that the float start is trained");
-      experiment.float_epochs = *epochs;
-      experiment.start = settings(*start);
-      std::erase_if(experiment.start, [](const Setting& s) { return s.name == "epochs"; });
-    }
-    return result;
+    return "[" + items + "]";
   }
+  const bool quoted =
+      key == nullptr || key->kind == SettingKind::word || key->kind == SettingKind::text;
+  return quoted ? nlohmann::json(value).dump() : value;
+}
 
- private:
-  [[noreturn]] void refuse(const toml::node& at, const std::string& why) const {
-    fail(ErrorCode::bad_data, "{}, line {}: {}", file_, at.source().begin.line, why);
+std::string lines(const Settings& settings, const std::vector<SettingKey>& keys) {
+  std::string text;
+  for (const auto& [name, value] : settings) {
+    text += fmt::format("{} = {}\n", name, written(find_key(keys, name), value));
   }
-
-  void check_keys(const toml::table& table, const std::vector<std::string>& known) const {
-    for (const auto& [key, value] : table) {
-      const std::string name(key.str());
-      if (std::ranges::find(known, name) != known.end()) continue;
-      refuse(value,
-             fmt::format("unknown key \"{}\"; the nearest is \"{}\"", name, nearest(name, known)));
-    }
-  }
-
-  const toml::table* table(const toml::table& root, const char* key) const {
-    const toml::node* const node = root.get(key);
-    if (node != nullptr && !node->is_table()) {
-      refuse(*node, fmt::format("\"{}\" must be a table, [{}]", key, key));
-    }
-    return node == nullptr ? nullptr : node->as_table();
-  }
-
-  std::string text(const toml::table& table, const char* key) const {
-    const toml::node* const node = table.get(key);
-    if (node == nullptr) return {};
-    const auto found = node->value_exact<std::string>();
-    if (!found) refuse(*node, fmt::format("\"{}\" must be a text", key));
-    return *found;
-  }
-
-  std::optional<std::int64_t> whole(const toml::table& table, const char* key) const {
-    const toml::node* const node = table.get(key);
-    if (node == nullptr) return std::nullopt;
-    const auto found = node->value_exact<std::int64_t>();
-    if (!found) refuse(*node, fmt::format("\"{}\" must be a whole number", key));
-    return found;
-  }
-
-  std::vector<std::int64_t> seeds_of(const toml::node& node) const {
-    std::vector<std::int64_t> seeds;
-    const auto add = [&](const toml::node& item) {
-      const auto seed = item.value_exact<std::int64_t>();
-      if (!seed || *seed < 0) {
-        refuse(item, "\"seeds\" must be their number, or a list of seeds that are not negative");
-      }
-      seeds.push_back(*seed);
-    };
-    if (node.is_array()) {
-      for (const toml::node& item : *node.as_array()) add(item);
-      return seeds;
-    }
-    add(node);
-    const std::int64_t count = seeds.front();
-    if (count > most_cells) {
-      refuse(node, fmt::format("{} seeds are too many; give at most {}", count, most_cells));
-    }
-    seeds.clear();
-    for (std::int64_t seed = 0; seed < count; ++seed) seeds.push_back(seed);
-    return seeds;
-  }
-
-  std::string value(const toml::node& node, const std::string& key) const {
-    if (const auto flag = node.value_exact<bool>()) return *flag ? "true" : "false";
-    if (const auto number = node.value_exact<std::int64_t>()) return std::to_string(*number);
-    if (const auto number = node.value_exact<double>()) return fmt::format("{}", *number);
-    if (const auto words = node.value_exact<std::string>()) return *words;
-    refuse(node, fmt::format("\"{}\" must be a number, a text, true or false", key));
-  }
-
-  std::vector<std::string> values(const toml::node& node, const std::string& key) const {
-    if (!node.is_array()) return {value(node, key)};
-    std::vector<std::string> all;
-    for (const toml::node& item : *node.as_array()) all.push_back(value(item, key));
-    return all;
-  }
-
-  std::vector<Axis> axes(const toml::table& grid) const {
-    std::vector<Axis> result;
-    for (const auto& [key, node] : in_file_order(grid)) result.push_back({key, values(*node, key)});
-    return result;
-  }
-
-  Settings settings(const toml::table& table) const {
-    Settings result;
-    for (const auto& [key, node] : in_file_order(table)) {
-      std::string text;
-      for (const std::string& item : values(*node, key)) text += (text.empty() ? "" : ",") + item;
-      result.push_back({key, text});
-    }
-    return result;
-  }
-
-  /// TOML tables are sorted by key; people's axes are in the order that they wrote.
-  static std::vector<std::pair<std::string, const toml::node*>> in_file_order(
-      const toml::table& table) {
-    std::vector<std::pair<std::string, const toml::node*>> entries;
-    for (const auto& [key, node] : table) entries.emplace_back(std::string(key.str()), &node);
-    std::ranges::stable_sort(entries, {}, [](const auto& entry) {
-      const auto at = entry.second->source().begin;
-      return std::pair(at.line, at.column);
-    });
-    return entries;
-  }
-
-  std::string file_;
-  const Vocabulary& vocabulary_;
-};
+  return text;
+}
 
 }  // namespace
 
-ExperimentFile read_experiment(const std::filesystem::path& file, const Vocabulary& vocabulary) {
-  return Reader(file.string(), vocabulary).read(read_toml(file));
+ConfigSchema experiment_schema(const Vocabulary& vocabulary) {
+  ConfigTable top{.name = "",
+                  .description = "For every command that has the option",
+                  .keys = {{.name = "question",
+                            .description = "The axis whose values are compared; default: "
+                                           "granularity, else the first"},
+                           {.name = "seeds",
+                            .kind = SettingKind::integer,
+                            .count = SettingCount::commas,
+                            .description = "How many seeds each setting of a comparison has, or a "
+                                           "list of them; default: 4"}}};
+  top.keys.insert(top.keys.end(), vocabulary.train.begin(), vocabulary.train.end());
+  if (find_key(top.keys, "model") == nullptr) {
+    top.keys.insert(top.keys.begin(), {.name = "model", .description = "Which network"});
+  }
+  ConfigTable train{.name = "train",
+                    .description = "perch train, and every cell of a comparison",
+                    .keys = cell_keys(vocabulary)};
+  for (const SettingKey& key : vocabulary.train) {
+    if (find_key(train.keys, key.name) == nullptr) train.keys.push_back(key);
+  }
+  ConfigTable start{.name = "float",
+                    .description = "The float model that a seed's cells begin with",
+                    .keys = start_keys(vocabulary)};
+  start.keys.insert(
+      start.keys.begin(),
+      {.name = "epochs", .kind = SettingKind::integer, .description = "Those that it is trained"});
+  return {std::move(top),
+          {.name = "grid",
+           .description = "The axes of a comparison, in their order, each with its values",
+           .keys = cell_keys(vocabulary),
+           .axes = true},
+          std::move(train),
+          std::move(start)};
+}
+
+Experiment experiment_from(std::span<const ConfigEntry> entries, const Vocabulary& vocabulary) {
+  Experiment experiment;
+  const std::vector<SettingKey> of_cells = cell_keys(vocabulary);
+  Settings of_all;
+  for (const ConfigEntry& entry : entries) {
+    const bool top = entry.table.empty();
+    if (entry.table == "grid") {
+      put(experiment.grid, entry);
+    } else if (entry.table == "float") {
+      if (entry.key == "epochs") {
+        experiment.float_epochs = whole_number(entry, entry.values.front());
+      } else {
+        put(experiment.start, entry);
+      }
+    } else if (top && entry.key == "model") {
+      experiment.model = entry.value();
+    } else if ((top || entry.table == "compare") && entry.key == "question") {
+      experiment.question = entry.value();
+    } else if ((top || entry.table == "compare") && entry.key == "seeds") {
+      experiment.seeds = seeds_of(entry);
+    } else if (top || entry.table == "train") {
+      if (find_key(of_cells, entry.key) != nullptr) put(top ? of_all : experiment.train, entry);
+    }
+  }
+  for (const Setting& setting : of_all) {
+    if (find(experiment.train, setting.name) == nullptr) experiment.train.push_back(setting);
+  }
+  return experiment;
+}
+
+std::string experiment_text(const Experiment& experiment, const Vocabulary& vocabulary) {
+  const std::vector<SettingKey> keys = cell_keys(vocabulary);
+  std::string text = fmt::format("model = {}\n", written(nullptr, experiment.model));
+  if (!experiment.question.empty()) {
+    text += fmt::format("question = {}\n", written(nullptr, experiment.question));
+  }
+  text += fmt::format("seeds = [{}]\n", fmt::join(experiment.seeds, ", "));
+  text += "\n[grid]\n";
+  for (const Axis& axis : experiment.grid) {
+    std::vector<std::string> values;
+    for (const std::string& value : axis.values) {
+      values.push_back(written(find_key(keys, axis.name), value));
+    }
+    text += fmt::format("{} = [{}]\n", axis.name, fmt::join(values, ", "));
+  }
+  if (!experiment.train.empty()) text += "\n[train]\n" + lines(experiment.train, keys);
+  if (experiment.float_epochs > 0) {
+    text += fmt::format("\n[float]\nepochs = {}\n", experiment.float_epochs) +
+            lines(experiment.start, start_keys(vocabulary));
+  }
+  return text;
+}
+
+Experiment read_experiment(const std::filesystem::path& file, const Vocabulary& vocabulary) {
+  return experiment_from(read_config(file, experiment_schema(vocabulary)), vocabulary);
 }
 
 }  // namespace perch::experiments

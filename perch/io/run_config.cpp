@@ -3,9 +3,8 @@
 #include <system_error>
 #include <type_traits>
 
-#include <toml++/toml.h>
-
 #include <perch/core/check.h>
+#include <perch/core/toml_file.h>
 #include <perch/io/run_config.h>
 
 namespace perch::io {
@@ -65,31 +64,29 @@ std::string run_config_text(std::string_view title, const std::vector<RunSetting
   for (const RunSetting& setting : settings) {
     if (setting.group != group) text += fmt::format("\n# {}\n", setting.group);
     group = setting.group;
-    const bool told = setting.is_default && setting.value.index() != 0;
-    text += fmt::format("{}{}\n", line_of(setting), told ? "  # default" : "");
+    if (!setting.description.empty()) text += fmt::format("\n# {}\n", setting.description);
+    const bool has_value = setting.value.index() != 0;
+    const std::string origin = setting.is_default ? "default" : setting.origin;
+    const bool told = has_value && !origin.empty();
+    text += fmt::format("{}{}\n", line_of(setting), told ? "  # " + origin : "");
   }
   return text;
 }
 
 std::vector<RunSetting> parse_run_config(std::string_view text, const std::string& file) {
   std::vector<RunSetting> settings;
-  try {
-    const toml::table table = toml::parse(text, file);
-    for (const auto& [key, node] : table) {
-      RunSetting& setting = settings.emplace_back();
-      setting.name = key.str();
-      if (const auto* const boolean = node.as_boolean()) setting.value = boolean->get();
-      if (const auto* const integer = node.as_integer()) setting.value = integer->get();
-      if (const auto* const number = node.as_floating_point()) setting.value = number->get();
-      if (const auto* const word = node.as_string()) setting.value = word->get();
-      if (setting.value.index() == 0) {
-        fail(ErrorCode::bad_data, "{}, line {}: {} is neither a number nor a text", file,
-             node.source().begin.line, setting.name);
-      }
+  const toml::table table = parse_toml(text, file);
+  for (const auto& [key, node] : table) {
+    RunSetting& setting = settings.emplace_back();
+    setting.name = key.str();
+    if (const auto* const boolean = node.as_boolean()) setting.value = boolean->get();
+    if (const auto* const integer = node.as_integer()) setting.value = integer->get();
+    if (const auto* const number = node.as_floating_point()) setting.value = number->get();
+    if (const auto* const word = node.as_string()) setting.value = word->get();
+    if (setting.value.index() == 0) {
+      fail(ErrorCode::bad_data, "{}, line {}: {} is neither a number nor a text", file,
+           node.source().begin.line, setting.name);
     }
-  } catch (const toml::parse_error& error) {
-    fail(ErrorCode::bad_data, "{}, line {}: {}", file, error.source().begin.line,
-         error.description());
   }
   return settings;
 }

@@ -20,6 +20,7 @@ struct RunSetting {
   RunValue value;
   bool is_default = false;
   std::string group = {};  ///< heading in the file; settings of a group stand together
+  std::string description = {}, origin = {};  ///< comments above and behind; empty: none
 };
 
 /// A line for each setting, with a comment where it is the default; without a value it is all

@@ -12,11 +12,19 @@ using namespace perch::experiments;
 namespace {
 
 Vocabulary vocabulary() {
-  const Option epochs{"epochs", false, false, false}, bits{"weight_bits", false, false, true},
-      quantizer{"quantizer", false, false, true}, range{"weight_range", false, true, true},
-      augment{"augment", true, false, false}, width{"width", false, false, false};
-  return {.train = {epochs, bits, quantizer, range, augment, width},
-          .quantize = {bits, quantizer, range}};
+  const SettingKey epochs{.name = "epochs", .kind = SettingKind::integer},
+      bits{.name = "weight_bits", .kind = SettingKind::integer, .quantization = true},
+      quantizer{.name = "quantizer", .quantization = true},
+      range{.name = "weight_range",
+            .kind = SettingKind::number,
+            .count = SettingCount::words,
+            .quantization = true},
+      augment{.name = "augment", .kind = SettingKind::flag},
+      width{.name = "width", .kind = SettingKind::number},
+      granularity = key_of(*find_flag_setting("granularity")),
+      levels = key_of(*find_flag_setting("levels"));
+  return {.train = {epochs, bits, quantizer, range, augment, width, granularity, levels},
+          .quantize = {bits, quantizer, range, granularity, levels}};
 }
 
 Experiment experiment() {

@@ -14,6 +14,7 @@ namespace {
 
 const std::map<std::string, std::set<std::string>> allowed = {
     {"core", {}},
+    {"settings", {"core"}},
     {"statistics", {"core"}},
     {"datasets", {"core"}},
     {"layers", {"core"}},
@@ -25,7 +26,7 @@ const std::map<std::string, std::set<std::string>> allowed = {
     {"ptq", {"core", "layers", "quant", "optim", "datasets"}},
     {"analyze", {"core", "layers", "quant", "optim", "datasets", "train"}},
     {"io", {"core", "layers", "quant", "optim", "train", "datasets"}},
-    {"experiments", {"core", "statistics", "datasets"}},
+    {"experiments", {"core", "settings", "statistics", "datasets"}},
 };
 
 // Rooms and files under perch/ that a source includes: {"core/tensor.h", ...}.

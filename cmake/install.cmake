@@ -8,6 +8,7 @@ install(TARGETS ${rooms} perch EXPORT perch-targets ARCHIVE DESTINATION ${CMAKE_
 install(EXPORT perch-targets NAMESPACE perch:: DESTINATION ${package_dir})
 install(DIRECTORY perch TYPE INCLUDE FILES_MATCHING PATTERN "*.h" PATTERN kernels EXCLUDE)
 install(DIRECTORY datasets/cifar10_mini DESTINATION ${CMAKE_INSTALL_DATADIR}/perch)
+install(FILES python/perch_keras.py DESTINATION ${CMAKE_INSTALL_DATADIR}/perch/python)
 install(FILES LICENSE README.md CHANGELOG.md TYPE DOC)
 if(TARGET perch_app)
   install(TARGETS perch_app)

@@ -121,12 +121,16 @@ void CompareFlags::add_to(CLI::App& app) {
 
 void CompareFlags::warn_of_unused(const Vocabulary& vocabulary) const {
   const std::vector<SettingKey> used = cell_keys(vocabulary);
+  const auto is_usual = [&](const ConfigEntry& entry) {
+    return entry.value() == find_key(vocabulary.train, entry.key)->usual;
+  };
   std::vector<std::string> unused;
   for (const ConfigEntry& entry : config_->entries()) {
     const bool own = entry.key == "model" || entry.key == "data" || entry.key == "question" ||
                      entry.key == "seeds";
     const bool of_training = entry.table.empty() || entry.table == "train";
-    if (of_training && !own && find_key(used, entry.key) == nullptr) unused.push_back(entry.key);
+    if (!of_training || own || find_key(used, entry.key) != nullptr) continue;
+    if (!is_usual(entry)) unused.push_back(entry.key);
   }
   if (unused.empty()) return;
   warn(fmt::format("{}: of a single training, not used by a comparison: {}", what_,

@@ -304,8 +304,10 @@ FitOptions QuantizeFlags::schedule(const Optimizer& optimizer, FitOptions fit) c
 
 std::vector<io::RunSetting> QuantizeFlags::resolved() const {
   if (!quantizes() || !quant_config_.empty() || has("--scheme")) return {};
-  return {{"weight_bits", std::int64_t{weights().bits}},
-          {"activation_bits", std::int64_t{activations().bits}}};
+  std::vector<io::RunSetting> settings = {{"activation_bits", std::int64_t{activations().bits}}};
+  // A schedule of bits excludes them.
+  if (schedule_.bits().empty()) settings.push_back({"weight_bits", std::int64_t{weights().bits}});
+  return settings;
 }
 
 io::LoadOptions QuantizeFlags::load_options() const {

@@ -62,6 +62,28 @@ TEST_CASE("a flag goes before --set, that before the file, that before defaults"
   CHECK(read_file(again.at("model").get<std::string>()) == model);
 }
 
+TEST_CASE("every run leaves a configuration that trains it again") {
+  const TestFolder folder;
+  const std::string data = write_data(folder);
+  for (const char* flags :
+       {"--quantizer none", "--scheme n_bit --weight-bits 4", "--bits-schedule 8,4",
+        "--quantizer lsq --range-rate-factor 0.5", "--quantizer fixed --weight-range -1 1",
+        "--optimizer sgd --momentum 0.9 --schedule cosine --warmup 3 --per-tensor --symmetric",
+        "--oscillations --dampen 0.1 --activations-from 1 --checkpoint-every 3 --resume auto"}) {
+    INFO(flags);
+    Arguments train = {"train",  "depthwise_net", "--data", data,
+                       "--save", folder / "out",  "--quiet"};
+    std::istringstream words(flags);
+    for (std::string word; words >> word;) train.push_back(word);
+    const Json run = result(train);
+    const std::string config = run.at("run").get<std::string>() + "/config.toml";
+    CHECK(result({"config", "check", config}).at("commands") == Json({"train"}));
+    const Json again = result({"train", "--config", config, "--save", folder / "again"});
+    CHECK(again.at("test_loss") == run.at("test_loss"));
+    CHECK(again.at("name") == run.at("name"));
+  }
+}
+
 TEST_CASE("what a higher place says leaves out what it excludes below") {
   const TestFolder folder;
   const std::string file = write(folder,

@@ -134,7 +134,12 @@ Experiment experiment_from(std::span<const ConfigEntry> entries, const Vocabular
     } else if ((top || entry.table == "compare") && entry.key == "seeds") {
       experiment.seeds = seeds_of(entry);
     } else if (top || entry.table == "train") {
-      if (find_key(of_cells, entry.key) != nullptr) put(top ? of_all : experiment.train, entry);
+      const SettingKey* const key = find_key(of_cells, entry.key);
+      if (key == nullptr) continue;
+      // A run's configuration has every setting; those at their defaults make no other cells.
+      const bool of_file = top && entry.in_file;
+      if (of_file && entry.value() == key->usual) continue;
+      put(of_file ? of_all : experiment.train, entry);
     }
   }
   for (const Setting& setting : of_all) {

@@ -15,9 +15,10 @@ namespace perch::experiments {
 /// and [float].
 ConfigSchema experiment_schema(const Vocabulary& vocabulary);
 
-/// What entries of experiment_schema() say; the last one of a key counts, and [train]'s go before
-/// those above the tables. Others are left alone: options of a single training (seed, save, ...)
-/// too. Throws Error(bad_data) with file and line, Error(usage) for --set, where a value is wrong.
+/// What entries of experiment_schema() say; the last one of a key counts, and those of --set and of
+/// [train] go before a file's above the tables. Others are left alone: options of a single training
+/// (seed, save, ...) too. Throws Error(bad_data) with file and line, Error(usage) for --set, where
+/// a value is wrong.
 Experiment experiment_from(std::span<const ConfigEntry> entries, const Vocabulary& vocabulary);
 
 /// Throws as read_config() and experiment_from() do.

@@ -145,10 +145,10 @@ TEST_CASE("compare takes a configuration, too, and a run's settings as those of 
             "[compare]\ndata = \"" +
                 data + "\"\nout = \"" + (folder / "out") + "\"\njobs = 1\n");
   const auto lines = events({"compare", file, "--set", "grid.weight_bits=4,2", "--set",
-                             "learning_rate=0.01", "--dry-run"});
+                             "learning_rate=0.01", "--set", "epochs=3", "--dry-run"});
   REQUIRE(lines.size() == 5);
   CHECK(lines[0].at("command") ==
-        "perch train depthwise_net --seed 0 --epochs 1 --quantizer lsq --learning-rate 0.01 "
+        "perch train depthwise_net --seed 0 --epochs 3 --learning-rate 0.01 --quantizer lsq "
         "--weight-bits 4");
   CHECK_FALSE(fs::exists(folder.path() / "out"));
 }

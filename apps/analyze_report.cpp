@@ -77,6 +77,22 @@ Json channels_of(const LayerAnalysis& layer) {
   return json;
 }
 
+/// Of each quantized weight; so many levels at most are told one by one.
+Json histograms_of(const LayerAnalysis& layer) {
+  constexpr std::size_t most_levels = 256;
+  Json json = Json::array();
+  for (const QuantizerAnalysis& quantizer : layer.quantizers) {
+    if (!quantizer.histogram) continue;
+    const bool few = quantizer.level_counts.size() <= most_levels;
+    json.push_back({{"variable", quantizer.name},
+                    {"low", quantizer.histogram->low},
+                    {"high", quantizer.histogram->high},
+                    {"counts", quantizer.histogram->counts},
+                    {"level_counts", few ? Json(quantizer.level_counts) : Json::array()}});
+  }
+  return json;
+}
+
 Json json_of(const Row& row) {
   const Fidelities& weights = row.layer.weights;
   const Fidelities& activations = row.layer.activations;
@@ -250,7 +266,10 @@ Json json_of(const Analysis& analysis, bool channels) {
   Json layers = Json::array();
   for (const Row& row : rows_of(analysis)) {
     Json& layer = layers.emplace_back(json_of(row));
-    if (channels) layer["channels"] = channels_of(row.layer);
+    if (channels) {
+      layer["channels"] = channels_of(row.layer);
+      layer["histograms"] = histograms_of(row.layer);
+    }
     if (row.sensitivity != nullptr) layer["bits"] = scores_of(*row.sensitivity);
   }
   Json event = {{"event", "result"}, {"layers", layers}};

@@ -19,6 +19,7 @@
 #include <perch/core/interrupt.h>
 #include <perch/experiments/results_json.h>
 
+#include "cell_events.h"
 #include "child_process.h"
 #include "experiment_folder.h"
 
@@ -153,16 +154,9 @@ class CellRun final : public Run {
   void take(const Json& event) override {
     const std::string kind = event.value("event", "");
     if (step_ == 1 && kind == "epoch") {
-      const auto optional = [&](const char* key) -> std::optional<double> {
-        const auto found = event.find(key);
-        if (found == event.end() || found->is_null()) return std::nullopt;
-        return found->get<double>();
-      };
       // A training that goes back tells its epochs once more.
       result_.epochs.resize(event.at("epoch").get<std::size_t>());
-      result_.epochs.push_back({event.at("loss").is_null() ? 0.0 : event.at("loss").get<double>(),
-                                event.at("accuracy"), optional("val_loss"),
-                                optional("val_accuracy"), optional("oscillating")});
+      result_.epochs.push_back(epoch_from_event(event));
       result_.images_per_second = event.at("images_per_second");
     } else if (step_ == 1 && kind == "result") {
       result_.model = event.at("model");
@@ -171,7 +165,7 @@ class CellRun final : public Run {
     } else if (step_ == 2 && kind == "result") {
       result_.accuracy = event.at("accuracy");
     } else if (step_ == 3 && kind == "result") {
-      take_layers(event);
+      result_.layers = layers_from_event(event);
     }
   }
 
@@ -204,26 +198,6 @@ class CellRun final : public Run {
     command = joined({command, plan_.data, place(relative(), "model")});
     result_.command = fmt::format("perch {}", fmt::join(command, " "));
     return joined({command, threads_of(plan_), resuming(command), {"--json", "--quiet"}});
-  }
-
-  void take_layers(const Json& event) {
-    const auto optional = [](const Json& layer, const char* key) -> std::optional<double> {
-      return layer.at(key).is_null() ? std::nullopt : std::optional(layer.at(key).get<double>());
-    };
-    for (const Json& layer : event.at("layers")) {
-      LayerRecord& record = result_.layers.emplace_back();
-      record.name = layer.at("name");
-      record.kind = layer.at("kind");
-      record.weight_sqnr_db = optional(layer, "weight_sqnr_db");
-      record.activation_sqnr_db = optional(layer, "activation_sqnr_db");
-      record.clipped = optional(layer, "clipped");
-      for (const Json& range : layer.at("channels")) {
-        if (range.at("min").is_null() || range.at("max").is_null()) continue;
-        record.ranges.push_back(
-            {range.at("min"), range.at("max"),
-             range.at("scale").is_null() ? 0.0 : range.at("scale").get<double>()});
-      }
-    }
   }
 
   const GridPlan& plan_;

@@ -22,6 +22,7 @@
 #include <perch/ptq/reestimate.h>
 #include <perch/quant/apply.h>
 #include <perch/quant/wrapper.h>
+#include <perch/train/clipping.h>
 #include <perch/train/range_watch.h>
 #include <perch/train/trainer.h>
 
@@ -81,6 +82,8 @@ class EpochEvents final : public Callback {
                {"images_per_second", result.images_per_second},
                {"seconds", result.seconds}};
     if (result.oscillating) event["oscillating"] = *result.oscillating;
+    if (result.clipped) event["clipped"] = *result.clipped;
+    for (const auto& [layer, share] : result.clipped_layers) event["clipped_layers"][layer] = share;
     output_.event(event);
   }
 
@@ -239,7 +242,10 @@ void train(const TrainFlags& flags, RunRecord& record, Output& output) {
   if (flags.on_non_finite == "skip") fit.on_non_finite = OnNonFinite::skip;
   if (flags.on_non_finite == "back") fit.on_non_finite = OnNonFinite::go_back;
   if (flags.augment) fit.augmentation = {.crop_padding = 4, .flip = true};
-  if (flags.quantize.quantizes()) fit.callbacks.push_back(range_watch());
+  if (flags.quantize.quantizes()) {
+    fit.callbacks.push_back(range_watch());
+    fit.callbacks.push_back(clipping());
+  }
   if (!flags.quiet) fit.callbacks.push_back(progress_bar());
   fit = flags.quantize.schedule(trainer.optimizer(), std::move(fit));
   flags.compute.apply(trainer);

@@ -46,6 +46,7 @@
 #include <perch/quant/spec.h>
 #include <perch/quant/wrapper.h>
 #include <perch/train/callback.h>
+#include <perch/train/clipping.h>
 #include <perch/train/loss.h>
 #include <perch/train/oscillation.h>
 #include <perch/train/quantization_schedule.h>

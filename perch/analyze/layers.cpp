@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <cmath>
 #include <map>
+#include <span>
 #include <utility>
 
 #include <perch/analyze/layers.h>
@@ -16,6 +18,7 @@ namespace {
 /// What is gathered of one layer.
 struct Gathered {
   Layer* layer = nullptr;
+  std::map<std::string, Histogram> histograms;          // of weights; not where one is not finite
   std::map<std::string, GridUse> weights, activations;  // by quantizer's prefix
   Fidelity output;
 };
@@ -28,6 +31,22 @@ void find_quantized(Model& model, std::vector<Gathered>& found) {
     if (auto* const wrapper = dynamic_cast<QuantizeWrapper*>(layer)) layer = &wrapper->layer();
     if (auto* const inner = dynamic_cast<Model*>(layer)) find_quantized(*inner, found);
   }
+}
+
+std::optional<Histogram> histogram_of(const Tensor& x) {
+  const std::span<const float> values = x.values();
+  const bool finite = std::ranges::all_of(values, [](float v) { return std::isfinite(v); });
+  if (values.empty() || !finite) return std::nullopt;
+  const auto [low, high] = std::ranges::minmax(values);
+  Histogram result{.low = double{low}, .high = double{high}};
+  result.counts.resize(Histogram::bins, 0);
+  const double width = result.high - result.low;
+  for (const float value : values) {
+    const double place = width > 0.0 ? (double{value} - result.low) / width : 0.0;
+    const int bin = std::min(static_cast<int>(place * Histogram::bins), Histogram::bins - 1);
+    ++result.counts[static_cast<std::size_t>(bin)];
+  }
+  return result;
 }
 
 bool hands_on(const Variable& seen, const Variable& made) {
@@ -48,6 +67,9 @@ void gather_weights(Gathered& gathered) {
     const auto use = gathered.weights.emplace(
         name, GridUse(*wrapper->quantizers().at(name), channel_axes(layer.kind(), seen.shape())));
     use.first->second.add(seen.value(), made.value());
+    if (auto histogram = histogram_of(seen.value())) {
+      gathered.histograms.emplace(name, *std::move(histogram));
+    }
   }
 }
 
@@ -87,6 +109,7 @@ QuantizerAnalysis analysis_of(const std::string& name, bool of_weight, const Gri
                            .cosine = use.fidelity().cosine(),
                            .unused_levels = use.unused_levels()};
   if (const auto clipped = use.clipped()) result.clipped = share(*clipped, use.values());
+  result.level_counts = use.level_counts();
   for (std::size_t i = 0; i < use.grids().size(); ++i) {
     const QuantGrid& grid = use.grids()[i];
     const GridUse::OfRange& range = use.ranges()[i];
@@ -139,6 +162,10 @@ LayerAnalysis analysis_of(const Gathered& gathered) {
       if (use == uses.end()) continue;
       (of_weight ? weights : activations).add(use->second, quantizer.spec().bits);
       result.quantizers.push_back(analysis_of(prefix, of_weight, use->second, quantizer.spec()));
+      const auto histogram = gathered.histograms.find(prefix);
+      if (of_weight && histogram != gathered.histograms.end()) {
+        result.quantizers.back().histogram = histogram->second;
+      }
     }
   };
   if (wrapper != nullptr) {

@@ -25,16 +25,26 @@ struct RangeAnalysis {
   double sqnr_db = 0.0;
 };
 
+/// How values are spread over [low, high], the smallest and the largest of them, in bins of one
+/// width; a bin holds its lower end, the last one high too.
+struct Histogram {
+  static constexpr int bins = 64;
+  double low = 0.0, high = 0.0;
+  std::vector<std::int64_t> counts = {};  ///< bins of them
+};
+
 /// One quantizer: the values v that it sees, and q(v).
 struct QuantizerAnalysis {
   std::string name;  ///< "kernel", "bias", "post_activation", "output", "quantize_layer"
   bool of_weight = false;
   int bits = 0;
-  double sqnr_db = 0.0, cosine = 0.0;  ///< as LayerAnalysis says, with v and q(v)
+  std::optional<Histogram> histogram = std::nullopt;  ///< of v, where it is a weight and finite
+  double sqnr_db = 0.0, cosine = 0.0;                 ///< as LayerAnalysis says, with v and q(v)
   // Only where levels are an even grid:
   std::optional<double> clipped;
   std::optional<std::int64_t> unused_levels;
-  std::vector<RangeAnalysis> ranges = {};  ///< in row-major order of the axes that keep ranges
+  std::vector<std::int64_t> level_counts = {};  ///< of each level, how many v become it
+  std::vector<RangeAnalysis> ranges = {};       ///< in row-major order of the axes that keep ranges
 };
 
 /// A layer's weights, or what it puts out.

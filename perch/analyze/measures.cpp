@@ -91,15 +91,19 @@ GridUse::OfRange GridUse::measure(const float* seen, const float* made, std::int
   const QuantGrid& grid = grids_[range];
   const double lowest = double{grid.nudged_min}, step = double{grid.scale};
   const double highest_level = static_cast<double>(taken_.size() - 1);
+  std::vector<std::int64_t> taken(taken_.size(), 0);
   for (std::int64_t i = 0; i < size; ++i) {
     const double x = double{seen[i]}, y = double{made[i]};
     result.fidelity.add(x, y);
     result.clipped += seen[i] < grid.nudged_min || seen[i] > grid.nudged_max ? 1 : 0;
     if (grid.zero_range || !std::isfinite(y)) continue;
     const double level = std::clamp(std::round((y - lowest) / step), 0.0, highest_level);
-    // Chunks share the levels, and whoever comes first writes what the others would.
-    const std::atomic_ref taken(taken_[static_cast<std::size_t>(level)]);
-    if (taken.load(std::memory_order_relaxed) == 0) taken.store(1, std::memory_order_relaxed);
+    taken[static_cast<std::size_t>(level)] += 1;
+  }
+  // Chunks share the levels; whole numbers add up to the same in any order.
+  for (std::size_t level = 0; level < taken.size(); ++level) {
+    if (taken[level] == 0) continue;
+    std::atomic_ref(taken_[level]).fetch_add(taken[level], std::memory_order_relaxed);
   }
   return result;
 }
@@ -148,7 +152,7 @@ std::optional<std::int64_t> GridUse::clipped() const {
 
 std::optional<std::int64_t> GridUse::unused_levels() const {
   if (grids_.empty()) return std::nullopt;
-  const auto taken = std::ranges::count(taken_, char{1});
+  const auto taken = std::ranges::count_if(taken_, [](std::int64_t n) { return n > 0; });
   // A grid of the range (0, 0) has but the level 0.
   return static_cast<std::int64_t>(taken_.size()) - std::max<std::int64_t>(taken, 1);
 }

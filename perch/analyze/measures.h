@@ -51,6 +51,8 @@ class GridUse {
   std::optional<std::int64_t> clipped() const;
   /// Levels of the grid that no value became, whatever its range.
   std::optional<std::int64_t> unused_levels() const;
+  /// How many values became each level, of all ranges together; empty where clipped() is none.
+  const std::vector<std::int64_t>& level_counts() const { return taken_; }
   /// Empty where clipped() is none; else as many as ranges().
   const std::vector<QuantGrid>& grids() const { return grids_; }
   const std::vector<OfRange>& ranges() const { return ranges_; }
@@ -66,7 +68,7 @@ class GridUse {
   std::vector<int> channels_;
   std::vector<QuantGrid> grids_;
   std::vector<OfRange> ranges_;
-  std::vector<char> taken_;  // of each level
+  std::vector<std::int64_t> taken_;  // values that became each level
 };
 
 }  // namespace perch

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <perch/experiments/experiment.h>
@@ -14,16 +15,26 @@ namespace perch::experiments {
 struct EpochRecord {
   double loss, accuracy;
   std::optional<double> val_loss, val_accuracy, oscillating;
+  /// Shares of the quantized weights outside of their range: of all, and by layer.
+  std::optional<double> clipped = std::nullopt;
+  std::vector<std::pair<std::string, double>> clipped_layers = {};
 };
 
-/// One range of a quantized kernel, and its layer.
+/// A quantized layer, as `perch analyze` tells of it. What earlier results lack is none.
 struct LayerRecord {
   std::string name, kind;
-  std::optional<double> weight_sqnr_db, activation_sqnr_db, clipped;
+  std::optional<double> weight_sqnr_db, activation_sqnr_db, clipped, activation_clipped;
   struct Range {
     double min, max, scale;
   };
   std::vector<Range> ranges;  ///< of its kernel: one, or one per channel
+  /// Of its kernel's weights, in bins of one width from the smallest to the largest.
+  struct Histogram {
+    double low = 0.0, high = 0.0;
+    std::vector<std::int64_t> counts = {};
+    std::vector<std::int64_t> level_counts = {};  ///< weights on each level; none above 256 levels
+  };
+  std::optional<Histogram> histogram;
 };
 
 struct CellResult {

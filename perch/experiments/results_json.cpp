@@ -37,6 +37,29 @@ Json to_json(const statistics::Summary& summary) {
           {"half_width_95", summary.half_width ? Json(*summary.half_width) : Json()}};
 }
 
+Json to_json(const LayerRecord::Histogram& histogram) {
+  return {{"low", histogram.low},
+          {"high", histogram.high},
+          {"counts", histogram.counts},
+          {"level_counts", histogram.level_counts}};
+}
+
+std::optional<LayerRecord::Histogram> histogram_from(const Json& layer) {
+  const auto found = layer.find("histogram");
+  if (found == layer.end() || found->is_null()) return std::nullopt;
+  return LayerRecord::Histogram{found->at("low"), found->at("high"),
+                                found->at("counts").get<std::vector<std::int64_t>>(),
+                                found->at("level_counts").get<std::vector<std::int64_t>>()};
+}
+
+std::vector<std::pair<std::string, double>> clipped_layers_from(const Json& epoch) {
+  std::vector<std::pair<std::string, double>> layers;
+  const auto found = epoch.find("clipped_layers");
+  if (found == epoch.end()) return layers;
+  for (const auto& [layer, share] : found->items()) layers.emplace_back(layer, share);
+  return layers;
+}
+
 Settings settings_from(const Json& json) {
   Settings settings;
   for (const auto& [name, value] : json.items()) settings.push_back({name, value});
@@ -98,7 +121,11 @@ Json to_json(const CellResult& cell) {
                       {"accuracy", epoch.accuracy},
                       {"val_loss", or_null(epoch.val_loss)},
                       {"val_accuracy", or_null(epoch.val_accuracy)},
-                      {"oscillating", or_null(epoch.oscillating)}});
+                      {"oscillating", or_null(epoch.oscillating)},
+                      {"clipped", or_null(epoch.clipped)}});
+    for (const auto& [layer, share] : epoch.clipped_layers) {
+      epochs.back()["clipped_layers"][layer] = share;
+    }
   }
   for (const LayerRecord& layer : cell.layers) {
     Json ranges = Json::array();
@@ -108,7 +135,9 @@ Json to_json(const CellResult& cell) {
                       {"weight_sqnr_db", or_null(layer.weight_sqnr_db)},
                       {"activation_sqnr_db", or_null(layer.activation_sqnr_db)},
                       {"clipped", or_null(layer.clipped)},
-                      {"ranges", ranges}});
+                      {"activation_clipped", or_null(layer.activation_clipped)},
+                      {"ranges", ranges},
+                      {"histogram", layer.histogram ? to_json(*layer.histogram) : Json()}});
   }
   return {{"id", cell.id},
           {"settings", to_json(cell.cell.settings)},
@@ -140,7 +169,8 @@ CellResult cell_from_json(const Json& json, const std::string& file) {
     for (const Json& epoch : json.at("epochs")) {
       cell.epochs.push_back(
           {number(epoch, "loss"), number(epoch, "accuracy"), optional_number(epoch, "val_loss"),
-           optional_number(epoch, "val_accuracy"), optional_number(epoch, "oscillating")});
+           optional_number(epoch, "val_accuracy"), optional_number(epoch, "oscillating"),
+           optional_number(epoch, "clipped"), clipped_layers_from(epoch)});
     }
     for (const Json& layer : json.at("layers")) {
       LayerRecord& record = cell.layers.emplace_back();
@@ -149,6 +179,8 @@ CellResult cell_from_json(const Json& json, const std::string& file) {
       record.weight_sqnr_db = optional_number(layer, "weight_sqnr_db");
       record.activation_sqnr_db = optional_number(layer, "activation_sqnr_db");
       record.clipped = optional_number(layer, "clipped");
+      record.activation_clipped = optional_number(layer, "activation_clipped");
+      record.histogram = histogram_from(layer);
       for (const Json& range : layer.at("ranges")) {
         record.ranges.push_back({range.at(0), range.at(1), range.at(2)});
       }

@@ -34,6 +34,8 @@ std::optional<double> optional(const Json& json) {
 }
 
 Json to_json(const EpochResult& epoch) {
+  Json layers = Json::array();  // in the model's order
+  for (const auto& [layer, share] : epoch.clipped_layers) layers.push_back({layer, share});
   return {{"epoch", epoch.epoch},
           {"loss", number(epoch.loss)},
           {"accuracy", number(epoch.accuracy)},
@@ -42,19 +44,28 @@ Json to_json(const EpochResult& epoch) {
           {"images_per_second", number(epoch.images_per_second)},
           {"seconds", number(epoch.seconds)},
           {"oscillating", optional(epoch.oscillating)},
-          {"learning_rate", number(epoch.learning_rate)}};
+          {"learning_rate", number(epoch.learning_rate)},
+          {"clipped", optional(epoch.clipped)},
+          {"clipped_layers", std::move(layers)}};
 }
 
 EpochResult epoch_from(const Json& json) {
-  return {.epoch = json.at("epoch"),
-          .loss = number(json.at("loss")),
-          .accuracy = number(json.at("accuracy")),
-          .val_loss = optional(json.at("val_loss")),
-          .val_accuracy = optional(json.at("val_accuracy")),
-          .images_per_second = number(json.at("images_per_second")),
-          .seconds = number(json.at("seconds")),
-          .oscillating = optional(json.at("oscillating")),
-          .learning_rate = number(json.at("learning_rate"))};
+  EpochResult epoch{.epoch = json.at("epoch"),
+                    .loss = number(json.at("loss")),
+                    .accuracy = number(json.at("accuracy")),
+                    .val_loss = optional(json.at("val_loss")),
+                    .val_accuracy = optional(json.at("val_accuracy")),
+                    .images_per_second = number(json.at("images_per_second")),
+                    .seconds = number(json.at("seconds")),
+                    .oscillating = optional(json.at("oscillating")),
+                    .learning_rate = number(json.at("learning_rate"))};
+  // Files of earlier builds have neither.
+  if (!json.contains("clipped")) return epoch;
+  epoch.clipped = optional(json.at("clipped"));
+  for (const Json& entry : json.at("clipped_layers")) {
+    epoch.clipped_layers.push_back({entry.at(0), entry.at(1)});
+  }
+  return epoch;
 }
 
 Json to_json(const TrainingState& state) {

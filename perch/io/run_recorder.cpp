@@ -53,16 +53,18 @@ class RunRecorder final : public Callback {
   }
 
   std::string json_row(const EpochResult& r) const {
-    const Json json = {{"epoch", r.epoch},
-                       {"loss", r.loss},
-                       {"accuracy", r.accuracy},
-                       {"val_loss", or_null(r.val_loss)},
-                       {"val_accuracy", or_null(r.val_accuracy)},
-                       {"images_per_second", r.images_per_second},
-                       {"seconds", r.seconds},
-                       {"oscillating", or_null(r.oscillating)},
-                       {"learning_rate", r.learning_rate},
-                       {"step", (r.epoch + 1) * plan_.batches}};
+    Json json = {{"epoch", r.epoch},
+                 {"loss", r.loss},
+                 {"accuracy", r.accuracy},
+                 {"val_loss", or_null(r.val_loss)},
+                 {"val_accuracy", or_null(r.val_accuracy)},
+                 {"images_per_second", r.images_per_second},
+                 {"seconds", r.seconds},
+                 {"oscillating", or_null(r.oscillating)},
+                 {"learning_rate", r.learning_rate},
+                 {"clipped", or_null(r.clipped)},
+                 {"step", (r.epoch + 1) * plan_.batches}};
+    for (const auto& [layer, share] : r.clipped_layers) json["clipped_layers"][layer] = share;
     return json.dump() + "\n";
   }
 
@@ -75,9 +77,13 @@ class RunRecorder final : public Callback {
         {"images_per_second", r.images_per_second},
         {"seconds", r.seconds},
         {"oscillating", r.oscillating},
+        {"clipped", r.clipped},
         {"learning_rate", r.learning_rate}};
     for (const auto& [tag, value] : scalars) {
       if (value) events_->add(fmt::format("epoch/{}", tag), *value);
+    }
+    for (const auto& [layer, share] : r.clipped_layers) {
+      events_->add(fmt::format("clipped/{}", layer), share);
     }
     for (const StateEntry& entry : state_of(trainer.model())) {
       const Tensor* const tensor = entry.tensor();

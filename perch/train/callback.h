@@ -24,6 +24,13 @@ struct EpochResult {
   /// Share of quantized weights that oscillate, where a callback measures it (see oscillation.h).
   std::optional<double> oscillating = std::nullopt;
   double learning_rate = 0.0;  ///< of the last step
+  /// Share of quantized weights outside of their range, where a callback measures it (clipping.h).
+  std::optional<double> clipped = std::nullopt;
+  struct LayerShare {
+    std::string layer;
+    double share = 0.0;
+  };
+  std::vector<LayerShare> clipped_layers = {};  ///< the same by layer, in the model's order
 };
 
 struct BatchResult {
@@ -70,9 +77,9 @@ using CallbackPtr = std::shared_ptr<Callback>;
 /// Bar with rate, time left (of all epochs), loss and accuracy on stderr when that is a terminal;
 /// else a plain line per epoch, and one every ten seconds within. Honours NO_COLOR and TERM=dumb.
 CallbackPtr progress_bar();
-/// epoch,loss,accuracy,val_loss,val_accuracy,images_per_second,seconds,oscillating; written row by
-/// row, those that a resumed training has behind it first. An existing file is overwritten. Throws
-/// Error(cannot_create) at the begin of training.
+/// epoch,loss,accuracy,val_loss,val_accuracy,images_per_second,seconds,oscillating,clipped;
+/// written row by row, those that a resumed training has behind it first. An existing file is
+/// overwritten. Throws Error(cannot_create) at the begin of training.
 CallbackPtr csv_log(std::filesystem::path file);
 struct EarlyStoppingOptions {
   std::string monitor = "val_loss";  ///< loss, accuracy, val_loss, val_accuracy

@@ -33,13 +33,14 @@ class CsvLog final : public Callback {
 }  // namespace
 
 std::string csv_header() {
-  return "epoch,loss,accuracy,val_loss,val_accuracy,images_per_second,seconds,oscillating\n";
+  return "epoch,loss,accuracy,val_loss,val_accuracy,images_per_second,seconds,oscillating,"
+         "clipped\n";
 }
 
 std::string csv_row(const EpochResult& r) {
-  return fmt::format("{},{},{},{},{},{:.1f},{:.3f},{}\n", r.epoch, r.loss, r.accuracy,
+  return fmt::format("{},{},{},{},{},{:.1f},{:.3f},{},{}\n", r.epoch, r.loss, r.accuracy,
                      cell(r.val_loss), cell(r.val_accuracy), r.images_per_second, r.seconds,
-                     cell(r.oscillating));
+                     cell(r.oscillating), cell(r.clipped));
 }
 
 CallbackPtr csv_log(std::filesystem::path file) {

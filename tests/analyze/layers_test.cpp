@@ -121,6 +121,17 @@ TEST_CASE("clipped values and unused levels of a kernel are counted, by channel 
     CHECK(range.zero_point == 0);
     CHECK(range.clipped == 0.25);
   }
+  // Levels 0, 1, 1, 3 and 0, 0, 1, 1.
+  CHECK(layer.quantizers[0].level_counts == std::vector<std::int64_t>{3, 4, 0, 1});
+  REQUIRE(layer.quantizers[0].histogram);
+  const Histogram& histogram = *layer.quantizers[0].histogram;
+  CHECK(histogram.low == -1.0);
+  CHECK(histogram.high == 5.0);
+  std::vector<std::int64_t> bins(Histogram::bins, 0);
+  for (const double weight : {0.0, 1.0, 1.0, 5.0, -1.0, 0.2, 1.0, 1.0}) {
+    ++bins[static_cast<std::size_t>(std::min((weight + 1.0) / 6.0 * 64.0, 63.0))];
+  }
+  CHECK(histogram.counts == bins);
   CHECK(layer.quantizers[0].ranges[0].sqnr_db == Approx(10 * std::log10(27.0 / 4.0)));
 }
 
@@ -140,6 +151,8 @@ TEST_CASE("clipped values and unused levels of an activation are counted over th
   CHECK(*layers[1].activations.clipped == 0.125);
   CHECK(*layers[1].activations.unused_levels == 4 - 3);
   CHECK_FALSE(layers[0].weights.sqnr_db);
+  CHECK(layers[1].quantizers[0].level_counts == std::vector<std::int64_t>{3, 3, 0, 2});
+  CHECK_FALSE(layers[1].quantizers[0].histogram);
   const double signal = 1 + 1.44 + 25 + 0.16 + 0.81 + 0.36 + 11.56;
   CHECK(*layers[1].activations.sqnr_db ==
         Approx(10 * std::log10(signal / (1 + 0.04 + 4 + 0.16 + 0.01 + 0.16 + 0.16))).epsilon(1e-6));

@@ -46,7 +46,12 @@ TEST_CASE("analyze reports each quantized layer by the documented keys, the same
 
   Arguments channels = command;
   channels.push_back("--channels");
-  const Json ranges = result(channels).at("layers").at(1).at("channels");
+  const Json conv = result(channels).at("layers").at(1);
+  const Json ranges = conv.at("channels");
+  const Json histogram = conv.at("histograms").at(0);
+  CHECK(histogram.at("variable") == "kernel");
+  CHECK(histogram.at("counts").size() == 64);
+  CHECK(histogram.at("low") < histogram.at("high"));
   REQUIRE(ranges.size() == 16);
   CHECK(keys(ranges[0]) ==
         Arguments{"variable", "index", "min", "max", "scale", "zero_point", "clipped", "sqnr_db"});

@@ -59,6 +59,7 @@ TEST_CASE("train leaves a folder with its settings, environment, course, log and
   CHECK(std::ranges::count(csv, '\n') == 3);
   CHECK(std::ranges::count(lines, '\n') == 2);
   CHECK(Json::parse(lines.substr(0, lines.find('\n'))).at("oscillating").is_number());
+  CHECK(Json::parse(lines.substr(0, lines.find('\n'))).at("clipped").is_number());
   CHECK_THAT(file("log.txt"), Catch::Contains("Z perch train ds_net") &&
                                   Catch::Contains("Z epoch 2/2: loss") &&
                                   Catch::Contains("Z saved: "));

@@ -89,7 +89,9 @@ TEST_CASE("train reports every epoch and a last result as JSON lines") {
   REQUIRE(lines.size() == 3);
   for (std::size_t i = 0; i < 2; ++i) {
     CHECK(keys(lines[i]) == Arguments{"event", "epoch", "loss", "accuracy", "val_loss",
-                                      "val_accuracy", "images_per_second", "seconds"});
+                                      "val_accuracy", "images_per_second", "seconds", "clipped",
+                                      "clipped_layers"});
+    CHECK(keys(lines[i].at("clipped_layers")) == Arguments{"quant_conv2d"});
     CHECK(lines[i].at("event") == "epoch");
     CHECK(lines[i].at("epoch") == i);
     CHECK(lines[i].at("val_accuracy").is_number());

@@ -18,13 +18,18 @@ CellResult cell(const std::string& granularity, std::int64_t seed, int right, in
   result.cell = {{{"granularity", granularity}, {"weight_bits", "4"}}, seed};
   result.accuracy = (right - missed) / 1000.0;
   for (int i = 0; i < 1000; ++i) result.right.push_back(i >= missed && i < right);
-  result.epochs = {{1.0, 0.5, 1.1, 0.4, std::nullopt}, {0.9, 0.6, 1.0, 0.5, std::nullopt}};
-  result.layers = {{.name = "quant_conv2d",
-                    .kind = "Conv2D",
-                    .weight_sqnr_db = 20.0,
-                    .activation_sqnr_db = 30.0,
-                    .clipped = 0.0,
-                    .ranges = {{-1.0, 1.0, 0.1}}}};
+  result.epochs = {{1.0, 0.5, 1.1, 0.4, 0.01, 0.25, {{"quant_conv2d", 0.25}}},
+                   {0.9, 0.6, 1.0, 0.5, 0.02, 0.125, {{"quant_conv2d", 0.125}}}};
+  result.layers = {
+      {.name = "quant_conv2d",
+       .kind = "Conv2D",
+       .weight_sqnr_db = 20.0,
+       .activation_sqnr_db = 30.0,
+       .clipped = 0.0,
+       .activation_clipped = 0.01,
+       .ranges = {{-1.0, 1.0, 0.1}},
+       .histogram = {
+           {.low = -1.0, .high = 0.9, .counts = {10, 200, 90}, .level_counts = {1, 99, 200}}}}};
   if (granularity == "per_channel") result.layers[0].ranges.push_back({-0.1, 0.2, 0.01});
   return result;
 }
@@ -113,7 +118,7 @@ TEST_CASE("the report stands alone: no script, nothing from elsewhere, a table f
     }
     return found;
   };
-  CHECK(count("<figure>") == 3);  // accuracy, ranges, training
+  CHECK(count("<figure>") == 4);  // accuracy, ranges, training, oscillation
   CHECK(count("role=\"img\" aria-label") == count("<figure>"));
   CHECK(count("<details><summary>The numbers") == count("<figure>"));
   CHECK_THAT(page, Catch::Contains("a channel uses 57 % of it on average"));
@@ -126,6 +131,19 @@ TEST_CASE("results survive their files") {
   before.seconds = 1.5;
   const CellResult after = cell_from_json(Json::parse(to_json(before).dump()), "file");
   CHECK(to_json(after) == to_json(before));
+  CHECK(after.layers.at(0).histogram->level_counts == std::vector<std::int64_t>{1, 99, 200});
+  CHECK(after.epochs.at(1).clipped_layers == before.epochs.at(1).clipped_layers);
+
+  // Those of an earlier version have less.
+  Json earlier = to_json(before);
+  for (const char* key : {"clipped", "clipped_layers"}) earlier.at("epochs").at(0).erase(key);
+  for (const char* key : {"activation_clipped", "histogram"}) {
+    earlier.at("layers").at(0).erase(key);
+  }
+  const CellResult read = cell_from_json(earlier, "file");
+  CHECK_FALSE(read.epochs.at(0).clipped);
+  CHECK(read.epochs.at(0).clipped_layers.empty());
+  CHECK_FALSE(read.layers.at(0).histogram);
   const Results results = results_of({before});
   const Experiment again = experiment_from_json(to_json(results.experiment), "file");
   CHECK(to_json(again) == to_json(results.experiment));

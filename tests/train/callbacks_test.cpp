@@ -131,15 +131,16 @@ TEST_CASE("the CSV log has a row for each epoch and empty cells without validati
   const CallbackPtr log = csv_log(file);
   log->on_train_begin(stage.trainer, with_validation);
   log->on_epoch_end(stage.trainer, epoch(0, 1.25, 0.5));
-  const std::string first = "0,1.25,0.5,2.25,0.25,8120.4,5.960,\n";
+  const std::string first = "0,1.25,0.5,2.25,0.25,8120.4,5.960,,\n";
   const std::string header =
-      "epoch,loss,accuracy,val_loss,val_accuracy,images_per_second,seconds,oscillating\n";
+      "epoch,loss,accuracy,val_loss,val_accuracy,images_per_second,seconds,oscillating,clipped\n";
   CHECK(content(file) == header + first);  // there already while training goes on
   EpochResult second = epoch(1, 1.0, 0.75);
   second.val_loss = second.val_accuracy = std::nullopt;
+  second.clipped = 0.125;
   log->on_epoch_end(stage.trainer, second);
   log->on_train_end(stage.trainer);
-  CHECK(content(file) == header + first + "1,1,0.75,,,8120.4,5.960,\n");
+  CHECK(content(file) == header + first + "1,1,0.75,,,8120.4,5.960,,0.125\n");
   std::filesystem::remove(file);
 
   const CallbackPtr nowhere = csv_log(file / "below_nothing.csv");

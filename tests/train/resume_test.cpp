@@ -64,7 +64,8 @@ void check_same(const End& a, const End& b) {
   for (std::size_t i = 0; i < a.history.epochs.size(); ++i) {
     const EpochResult &x = a.history.epochs[i], &y = b.history.epochs[i];
     const bool same = x.epoch == y.epoch && x.loss == y.loss && x.accuracy == y.accuracy &&
-                      x.val_loss == y.val_loss && x.oscillating == y.oscillating;
+                      x.val_loss == y.val_loss && x.oscillating == y.oscillating &&
+                      x.clipped == y.clipped;
     CHECK(same);
   }
   REQUIRE(a.slots.size() == b.slots.size());

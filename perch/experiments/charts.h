@@ -2,6 +2,7 @@
 // colours, and a table of the same numbers for those who cannot see them. For sources of this room.
 #pragma once
 
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,21 +23,13 @@ struct LineChart {
   std::string title, x_label, y_label;
   std::vector<std::string> x_names;  ///< of x = 0, 1, ...; empty: x is a number
   std::vector<Series> series;
+  /// Values beyond which there are none: the axis ends there.
+  double least = -std::numeric_limits<double>::infinity();
+  double most = std::numeric_limits<double>::infinity();
 };
 
 /// A <figure>.
 std::string figure(const LineChart& chart);
-
-/// The ranges of a kernel's channels as bars, and one range that would have to do for all of them.
-struct RangeChart {
-  std::string title;
-  struct Range {
-    double low, high;
-  };
-  std::vector<Range> channels;
-  Range whole;
-};
-std::string figure(const RangeChart& chart);
 
 /// What the figures need of CSS.
 extern const char* const style;

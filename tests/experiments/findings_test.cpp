@@ -118,7 +118,7 @@ TEST_CASE("the report stands alone: no script, nothing from elsewhere, a table f
     }
     return found;
   };
-  CHECK(count("<figure>") == 4);  // accuracy, ranges, training, oscillation
+  CHECK(count("<figure>") == 9);  // accuracy, ranges, weights, levels, five over time
   CHECK(count("role=\"img\" aria-label") == count("<figure>"));
   CHECK(count("<details><summary>The numbers") == count("<figure>"));
   CHECK_THAT(page, Catch::Contains("a channel uses 57 % of it on average"));

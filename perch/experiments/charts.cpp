@@ -18,6 +18,13 @@ std::string name_of(const LineChart& chart, double x) {
   return chart.x_names.empty() ? fmt::format("{}", x) : chart.x_names.at(index);
 }
 
+/// Whether there is something between one x and the next: names that are no numbers have no order.
+bool in_order(const LineChart& chart) {
+  return std::ranges::all_of(chart.x_names, [](const std::string& name) {
+    return name.find_first_not_of("0123456789.e+-") == std::string::npos;
+  });
+}
+
 html::Table data_table(const LineChart& chart) {
   html::Table table{chart.title, {chart.x_label}, {}};
   std::vector<double> places;
@@ -34,7 +41,8 @@ html::Table data_table(const LineChart& chart) {
       if (point == series.points.end()) {
         row.emplace_back();
       } else {
-        row.push_back(fmt::format("{:.2f}", point->y) +
+        const bool small = point->y != 0.0 && std::abs(point->y) < 0.01;
+        row.push_back(fmt::format(fmt::runtime(small ? "{:.2g}" : "{:.2f}"), point->y) +
                       (point->half_width ? fmt::format(" ± {:.2f}", *point->half_width) : ""));
       }
     }
@@ -49,7 +57,7 @@ struct NameRows {
   double depth;  // of the rows after the first
 };
 NameRows name_rows(const std::vector<std::string>& names, const std::function<double(double)>& at) {
-  constexpr double letter = 7.6, row = 15.0;
+  constexpr double letter = 7.6, row = 17.0;
   const auto wide = [](const std::string& name) {
     return letter * static_cast<double>(name.size());
   };
@@ -58,12 +66,13 @@ NameRows name_rows(const std::vector<std::string>& names, const std::function<do
   const double place = at(1.0) - at(0.0);
   const auto rows = static_cast<std::size_t>(
       std::clamp(std::ceil(widest / place), 1.0, static_cast<double>(names.size())));
-  NameRows result{"", row * static_cast<double>(rows - 1)};
+  // A long name may reach below the y axis' last number.
+  const double first = height - bottom + (rows > 1 ? 22.0 : 16.0);
+  NameRows result{"", rows > 1 ? row * static_cast<double>(rows - 1) + 6.0 : 0.0};
   for (std::size_t i = 0; i < names.size(); ++i) {
     const double half = wide(names[i]) / 2.0;
     const double x = std::max(std::min(at(static_cast<double>(i)), width - half), half);
-    result.text +=
-        text_at(x, height - bottom + 16 + row * static_cast<double>(i % rows), "middle", names[i]);
+    result.text += text_at(x, first + row * static_cast<double>(i % rows), "middle", names[i]);
   }
   return result;
 }
@@ -134,8 +143,10 @@ std::string figure(const LineChart& chart) {
       if (point.half_width) marks += interval(i, px, point.y, *point.half_width, y, y_at);
       marks += mark(i, px, py);
     }
-    text +=
-        fmt::format("<path class=\"line c{0} d{0}\" d=\"{1}\"/>\n", i % most_styles, path) + marks;
+    if (in_order(chart)) {
+      text += fmt::format("<path class=\"line c{0} d{0}\" d=\"{1}\"/>\n", i % most_styles, path);
+    }
+    text += marks;
     if (chart.series.size() > 1) keys += line_key(i, chart.series[i].name);
   }
   return text + "</svg>\n" + legend(keys) + numbers(html::table(data_table(chart))) + "</figure>\n";
@@ -164,6 +175,7 @@ svg text{fill:var(--text);font-size:13px}
 .edge{stroke:var(--c1);stroke-width:2;stroke-dasharray:7 4;fill:none}
 .legend{list-style:none;display:flex;flex-wrap:wrap;gap:.2rem 1rem;margin:.3rem 0;padding:0;
 font-size:.9rem}
+.legend li{padding-left:calc(34px + .4rem);text-indent:calc(-34px - .4rem)}
 .legend .key{display:inline-block;width:34px;height:14px;vertical-align:middle;margin-right:.4rem}
 )css";
 

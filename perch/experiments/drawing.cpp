@@ -35,6 +35,11 @@ Scale scale_over(double low, double high, double least) {
 }
 
 std::string number(double value, double step) {
+  const auto power = static_cast<int>(std::floor(std::log10(step) + 1e-9));
+  const double mantissa = std::round(value / std::pow(10.0, power));
+  if (power < -3 && mantissa != 0.0) {  // 15e-4 leaves the axis' name room, 0.0015 does not
+    return fmt::format("{:.0f}e{}", mantissa, power);
+  }
   const int digits = std::clamp(static_cast<int>(std::ceil(-std::log10(step) - 1e-9)), 0, 6);
   const std::string text = fmt::format("{:.{}f}", value, digits);
   return text.find_first_not_of("-0.") == std::string::npos ? "0" : text;

@@ -8,7 +8,7 @@
 namespace perch::experiments::charts {
 
 // In the drawing's own units, which are about pixels on a phone.
-inline constexpr double width = 420, height = 270, left = 62, right = 12, top = 10, bottom = 44;
+inline constexpr double width = 420, height = 270, left = 62, right = 20, top = 10, bottom = 44;
 /// So many lines differ in colour and dashes; the next ones have solid marks.
 inline constexpr std::size_t most_styles = 6;
 

@@ -102,7 +102,7 @@ std::string figure(const WeightChart& chart) {
     high = std::max(high, grid.high);
   }
   constexpr double row = 15.0, foot = height - bottom;
-  const double ground = foot - row * static_cast<double>(chart.grids.size()) - 7.0;
+  const double ground = foot - row * static_cast<double>(chart.grids.size()) - 10.0;
   const Scale x = scale_over(low, high);
   const Scale y = scale_over(0.0, 100.0 * largest_share(chart.counts));
   const auto x_at = [&](double value) { return across(value, x.low, x.high, left, width - right); };
@@ -128,9 +128,9 @@ std::string figure(const WeightChart& chart) {
                          fmt::format("{:.0f} weights", total(chart.counts)));
   for (std::size_t i = 0; i < chart.grids.size(); ++i) {
     const auto& grid = chart.grids[i];
-    text += text_at(left - 6, ground + row * static_cast<double>(i) + 17.0, "end",
+    text += text_at(left - 6, ground + row * static_cast<double>(i) + 20.0, "end",
                     std::string(1, static_cast<char>('A' + i))) +
-            levels(grid, i, ground + row * static_cast<double>(i) + 8.0, x_at);
+            levels(grid, i, ground + row * static_cast<double>(i) + 10.0, x_at);
     keys +=
         key(fmt::format("<path class=\"level c{}\" d=\"M5 2v10M13 2v10M21 2v10M29 2v10\"/>", i + 1),
             fmt::format("{}: {}, {} level{}", static_cast<char>('A' + i), grid.name, grid.levels(),
@@ -191,7 +191,7 @@ std::string figure(const LevelChart& chart) {
                 fmt::format("{}: {} of {} levels hold 95 % of the weights", use.name,
                             use.main_levels(), use.counts.size()));
   }
-  const std::size_t every = count / 8 + 1;
+  const std::size_t every = (count - 1) / 8 + 1;
   for (std::size_t level = 0; level < count; level += every) {
     text += text_at(left + step * (static_cast<double>(level) + 0.5), foot + 16, "middle",
                     std::to_string(level));

@@ -20,7 +20,7 @@ const char* const page_style = R"css(
 --c5:#bdbdbd}}
 @media print{:root{color-scheme:light;--page:#fff;--text:#000}details{display:none}
 figure,tr{break-inside:avoid}}
-.more{margin-top:1.2rem}.more>.charts{margin-top:1rem}summary{cursor:pointer}
+.wide+.charts{margin-top:1.5rem}.more{margin-top:1.2rem}.more>.charts{margin-top:1rem}summary{cursor:pointer}
 *{box-sizing:border-box}
 body{margin:0 auto;max-width:1100px;padding:1rem;background:var(--page);color:var(--text);
 font:16px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}

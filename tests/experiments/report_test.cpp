@@ -113,8 +113,12 @@ TEST_CASE("names along the axis stand in rows where they would lie on each other
     chart.series[0].points.push_back({static_cast<double>(i), 1.0 * i, 0.1});
   }
   const std::string figure = charts::figure(chart);
-  CHECK_THAT(figure, Contains("y=\"242.0\"") && Contains("y=\"257.0\"") &&
-                         Contains("viewBox=\"0 0 420 300\""));
+  CHECK_THAT(figure, Contains("y=\"248.0\"") && Contains("y=\"265.0\"") &&
+                         Contains("viewBox=\"0 0 420 310\""));
+  // Quantizers have no order, numbers of bits do.
+  CHECK_THAT(figure, !Contains("<path class=\"line"));
+  chart.x_names = {"8", "6", "4", "3", "2", "1"};
+  CHECK_THAT(charts::figure(chart), Contains("<path class=\"line"));
 }
 
 TEST_CASE("an axis does not go where there are no values") {
@@ -122,6 +126,10 @@ TEST_CASE("an axis does not go where there are no values") {
   CHECK(scale.low == 0.0);
   CHECK(scale.high > 0.0);
   CHECK(charts::scale_over(0.0, 0.0).low < 0.0);
+  CHECK(charts::number(0.15, 0.05) == "0.15");
+  CHECK(charts::number(-1e-9, 0.5) == "0");
+  CHECK(charts::number(0.0015, 0.0005) == "15e-4");
+  CHECK(charts::number(-1e-19, 0.0005) == "0");
 }
 
 TEST_CASE("the levels that hold nearly all weights are counted from the fullest on") {

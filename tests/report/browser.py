@@ -84,8 +84,8 @@ class Browser:
         return [event["params"]["request"]["url"] for event in events
                 if event["method"] == "Network.requestWillBeSent"]
 
-    def picture(self, width, height):
-        """The page's top as PNG."""
-        clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
+    def picture(self, top, width, height):
+        """A piece of the page as PNG."""
+        clip = {"x": 0, "y": top, "width": width, "height": height, "scale": 1}
         return base64.b64decode(self.devtools("Page.captureScreenshot", format="png", clip=clip,
                                               captureBeyondViewport=True)["data"])

@@ -54,8 +54,21 @@ Pair pair_of(const CellResult& first, const CellResult& second) {
   return pair;
 }
 
-std::string better(const std::string& name, double points, const std::string& more) {
-  return fmt::format("{} is better by {:.1f}{} points", name, std::abs(points), more);
+std::string better(const std::string& name, const std::string& points) {
+  return fmt::format("{} is better by {} points", name, points);
+}
+
+/// "+0.4"; what rounds to zero has no sign.
+std::string with_sign(double points) {
+  return std::abs(points) < 0.05 ? "0.0" : fmt::format("{:+.1f}", points);
+}
+
+/// "1.9 ± 0.6", with as many digits as tell the interval from one that ends at zero.
+std::string with_interval(double points, double half_width) {
+  const std::string rounded = fmt::format("{:.1f}", points),
+                    width = fmt::format("{:.1f}", half_width);
+  return rounded != width ? rounded + " ± " + width
+                          : fmt::format("{:.2f} ± {:.2f}", points, half_width);
 }
 
 /// What it would take to see a small difference between two models.
@@ -75,12 +88,12 @@ void judge_one(Contrast& contrast, std::int64_t images) {
     contrast.winner = pair.difference > 0.0 ? Winner::second : Winner::first;
     contrast.verdict =
         better(contrast.winner == Winner::second ? contrast.second : contrast.first,
-               pair.difference, "") +
+               fmt::format("{:.1f}", std::abs(pair.difference))) +
         fmt::format(" for this one seed (McNemar's {}); another may tell otherwise", p);
   } else {
     contrast.verdict =
-        fmt::format("no difference can be seen with 1 seed ({:+.1f} points, McNemar's {}){}",
-                    pair.difference, p, images_needed(pair, images));
+        fmt::format("no difference can be seen with 1 seed ({} points, McNemar's {}){}",
+                    with_sign(pair.difference), p, images_needed(pair, images));
   }
 }
 
@@ -89,15 +102,18 @@ void judge_several(Contrast& contrast) {
   if (statistics::differs_from_zero(summary)) {
     contrast.winner = summary.mean > 0.0 ? Winner::second : Winner::first;
     contrast.verdict = better(contrast.winner == Winner::second ? contrast.second : contrast.first,
-                              summary.mean, fmt::format(" ± {:.1f}", *summary.half_width));
+                              with_interval(std::abs(summary.mean), *summary.half_width));
     return;
   }
-  contrast.verdict =
-      fmt::format("no difference can be seen with {} seeds ({:+.1f} ± {:.1f} points)",
-                  summary.count, summary.mean, *summary.half_width);
-  if (summary.deviation > 0.0) {
-    contrast.verdict += fmt::format("; {} points would need about {} seeds", small_difference,
-                                    statistics::pairs_needed(summary.deviation, small_difference));
+  contrast.verdict = fmt::format("no difference can be seen with {} seeds ({} ± {:.1f} points)",
+                                 summary.count, with_sign(summary.mean), *summary.half_width);
+  if (summary.deviation <= 0.0) return;
+  const auto needed = statistics::pairs_needed(summary.deviation, small_difference);
+  if (needed > static_cast<std::int64_t>(summary.count)) {
+    contrast.verdict +=
+        fmt::format("; {} points would need about {} seeds", small_difference, needed);
+  } else {
+    contrast.verdict += fmt::format("; {} points would most likely have shown", small_difference);
   }
 }
 

@@ -78,6 +78,15 @@ TEST_CASE("where nothing can be seen, the verdict says so and what it would take
              Catch::Contains("no difference can be seen with 2 seeds") &&
                  Catch::Contains("0.3 points would need about 46 seeds"));
 
+  // Differences 0.1, -0.1, 0 and 0: four seeds are enough for 0.3 points.
+  const Findings enough = findings_of(results_of(
+      {cell("per_tensor", 0, 500), cell("per_channel", 0, 501), cell("per_tensor", 1, 501),
+       cell("per_channel", 1, 500), cell("per_tensor", 2, 500), cell("per_channel", 2, 500),
+       cell("per_tensor", 3, 500), cell("per_channel", 3, 500)}));
+  CHECK(enough.contrasts.at(0).verdict ==
+        "no difference can be seen with 4 seeds (0.0 ± 0.1 points); 0.3 points would most likely "
+        "have shown");
+
   const Findings one =
       findings_of(results_of({cell("per_tensor", 0, 500), cell("per_channel", 0, 505, 3)}));
   CHECK_THAT(one.contrasts.at(0).verdict,

@@ -1,62 +1,27 @@
 #include "cell_runs.h"
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
-#include <chrono>
-#include <csignal>
 #include <deque>
-#include <fstream>
 #include <map>
 #include <memory>
 #include <optional>
 #include <system_error>
 
 #include <fmt/format.h>
-#include <poll.h>
+#include <fmt/ranges.h>
 
-#include <perch/core/check.h>
 #include <perch/core/interrupt.h>
 #include <perch/experiments/results_json.h>
 
 #include "cell_events.h"
-#include "child_process.h"
 #include "experiment_folder.h"
+#include "run_pool.h"
 
 using namespace perch;
 using namespace perch::experiments;
 namespace fs = std::filesystem;
 
 namespace {
-
-std::string last_line(const fs::path& file) {
-  std::ifstream input(file);
-  std::string last;
-  for (std::string line; std::getline(input, line);) {
-    if (!line.empty()) last = line;
-  }
-  return last;
-}
-
-/// Commands one after the other, with one log.
-class Run {
- public:
-  Run(fs::path folder, std::string name) : folder_(std::move(folder)), name_(std::move(name)) {}
-  virtual ~Run() = default;
-
-  const std::string& name() const { return name_; }
-  const fs::path& folder() const { return folder_; }
-  fs::path log() const { return folder_ / "log.txt"; }
-  /// The next command; nothing when all is done.
-  virtual std::optional<Arguments> next() = 0;
-  virtual void take(const Json& event) = 0;
-  /// After the last command, or the one that failed; empty: none did.
-  virtual void end(const std::string& failure, double seconds) = 0;
-
- private:
-  fs::path folder_;
-  std::string name_;
-};
 
 Arguments joined(std::initializer_list<Arguments> parts) {
   Arguments all;
@@ -185,9 +150,10 @@ class CellRun final : public Run {
 
  private:
   fs::path relative() const { return fs::path("cells") / cell_.id; }
+  /// By an axis or a setting of all cells.
   bool is_float() const {
-    const std::string* const quantizer = find(cell_.cell.settings, "quantizer");
-    return quantizer != nullptr && *quantizer == "none";
+    const auto quantizer = std::ranges::find(cell_.command, "--quantizer");
+    return quantizer != cell_.command.end() && *(quantizer + 1) == "none";
   }
 
   Arguments making() {
@@ -205,114 +171,6 @@ class CellRun final : public Run {
   Json start_;
   CellResult result_;
   int step_ = 0;
-};
-
-std::string failure_of(const Run& run, int status) {
-  const std::string said = last_line(run.log());
-  if (status > 128) {
-    return fmt::format("ended by signal {}{}", status - 128,
-                       status == 128 + SIGKILL ? " (out of memory?)" : "");
-  }
-  return said.empty() ? fmt::format("exit code {}", status) : said;
-}
-
-/// Up to so many runs at once.
-class Pool {
- public:
-  using Clock = std::chrono::steady_clock;
-  using Said = std::function<void(Run&, const Json&)>;
-
-  Pool(const fs::path& folder, int places) : folder_(folder), places_(places) {}
-
-  /// Runs all; `said` hears their events, `ended` what came of them.
-  void run(std::deque<std::unique_ptr<Run>> waiting, const Said& said,
-           const std::function<void(Run&, bool failed)>& ended) {
-    while (!waiting.empty() || !places_taken_.empty()) {
-      while (!waiting.empty() && places_taken_.size() < static_cast<std::size_t>(places_)) {
-        begin(std::move(waiting.front()));
-        waiting.pop_front();
-      }
-      hear(said);
-      for (std::size_t i = 0; i < places_taken_.size();) {
-        if (go_on(places_taken_[i], ended)) {
-          ++i;
-        } else {
-          places_taken_.erase(places_taken_.begin() + static_cast<std::ptrdiff_t>(i));
-        }
-      }
-    }
-  }
-
- private:
-  struct Place {
-    std::unique_ptr<Run> run;
-    std::unique_ptr<ChildProcess> process;
-    Clock::time_point start;
-    bool silent = false;  // its output has ended
-  };
-
-  void begin(std::unique_ptr<Run> run) {
-    std::error_code error;
-    fs::create_directories(run->folder(), error);  // checkpoints of an interrupted one stay
-    if (error) {
-      fail(ErrorCode::cannot_create, "cannot write to {}: {}", run->folder().string(),
-           error.message());
-    }
-    Place& place = places_taken_.emplace_back();
-    place.start = Clock::now();
-    place.process = std::make_unique<ChildProcess>(*run->next(), folder_, run->log());
-    place.run = std::move(run);
-  }
-
-  void hear(const Said& said) {
-    std::vector<pollfd> outputs;
-    for (const Place& place : places_taken_) {
-      outputs.push_back({place.process->output(), POLLIN, 0});
-    }
-    const int ready = ::poll(outputs.data(), outputs.size(), 500);
-    if (interrupt_requested()) {
-      // All at once: each saves its state and ends.
-      for (Place& place : places_taken_) place.process->ask_to_stop();
-      places_taken_.clear();
-      fail(ErrorCode::interrupted, "interrupted; the same command goes on with it");
-    }
-    if (ready <= 0) return;
-    for (std::size_t i = 0; i < outputs.size(); ++i) {
-      if (outputs[i].revents == 0) continue;
-      std::vector<std::string> lines;
-      places_taken_[i].silent = !places_taken_[i].process->read(lines);
-      for (const std::string& line : lines) {
-        const Json event = Json::parse(line, nullptr, false);
-        if (event.is_object()) {
-          places_taken_[i].run->take(event);
-          said(*places_taken_[i].run, event);
-        }
-      }
-    }
-  }
-
-  /// False when the run has ended.
-  bool go_on(Place& place, const std::function<void(Run&, bool)>& ended) {
-    if (!place.silent) return true;
-    const int status = place.process->wait();
-    if (interrupt_requested()) return true;  // the next round sees to it
-    const std::chrono::duration<double> seconds = Clock::now() - place.start;
-    const std::string failure = status == 0 ? "" : failure_of(*place.run, status);
-    if (failure.empty()) {
-      if (const auto next = place.run->next()) {
-        place.process = std::make_unique<ChildProcess>(*next, folder_, place.run->log());
-        place.silent = false;
-        return true;
-      }
-    }
-    place.run->end(failure, seconds.count());
-    ended(*place.run, !failure.empty());
-    return false;
-  }
-
-  fs::path folder_;
-  int places_;
-  std::vector<Place> places_taken_;
 };
 
 }  // namespace
@@ -333,8 +191,8 @@ std::int64_t run_grid(const GridPlan& plan, const std::function<void(const GridP
       waiting.push_back(std::make_unique<StartRun>(plan, start));
     }
   }
-  Pool pool(plan.folder, plan.side_by_side);
-  const Pool::Said said = [&](Run& run, const Json& event) {
+  RunPool pool(plan.folder, plan.side_by_side);
+  const RunPool::Said said = [&](Run& run, const Json& event) {
     progress.running = run.name();
     progress.ended = nullptr;
     progress.epoch = 0;

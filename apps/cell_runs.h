@@ -15,6 +15,7 @@
 struct StartPlan {
   std::string id;
   perch::experiments::Arguments command;  ///< without data, places and threads
+  perch::experiments::Arguments probe;    ///< a training that takes as long
 };
 
 struct CellPlan {
@@ -22,6 +23,9 @@ struct CellPlan {
   perch::experiments::Cell cell;
   std::string start;                      ///< of the StartPlan; empty: fresh weights
   perch::experiments::Arguments command;  ///< as above, with the start's place for its file
+  perch::experiments::Arguments probe;    ///< a training of its network, which needs no files
+
+  bool trains() const { return command.front() == "train"; }
 };
 
 /// Stands in a CellPlan's command where the start's file belongs.

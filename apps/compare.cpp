@@ -1,13 +1,14 @@
 // perch compare: runs a grid of cells and says what came of it.
 #include <algorithm>
-#include <charconv>
 #include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <set>
+#include <system_error>
+#include <utility>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -16,9 +17,7 @@
 
 #include <perch/core/check.h>
 #include <perch/core/kernels/table.h>
-#include <perch/core/parallel.h>
 #include <perch/datasets/cifar10.h>
-#include <perch/datasets/sha256.h>
 #include <perch/experiments/findings.h>
 #include <perch/io/folder_lock.h>
 #include <perch/train/text.h>
@@ -28,8 +27,9 @@
 #include "compare_flags.h"
 #include "data_checksum.h"
 #include "experiment_folder.h"
+#include "grid_estimate.h"
+#include "grid_plan.h"
 #include "machine.h"
-#include "probe.h"
 #include "process.h"
 
 using namespace perch;
@@ -39,33 +39,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t cells_without_yes = 10'000;
-// Side by side is chosen where it promises this much more.
-constexpr double worth_it = 1.1;
-
-/// Refuses what the command would refuse, without running it.
-void check_command(const Arguments& command, const std::string& label) {
-  CLI::App app;
-  const std::vector<Command> commands = {add_train(app), add_quantize(app)};
-  std::vector<std::string> words(command.rbegin(), command.rend());  // CLI11 takes them backwards
-  try {
-    app.parse(words);
-    for (const Command& parsed : commands) {
-      if (parsed.app->parsed()) parsed.check();
-    }
-  } catch (const CLI::ParseError& error) {
-    std::string message = error.what();
-    std::ranges::replace(message, '\n', ' ');
-    fail(ErrorCode::usage, "cell {}: {}", label, message);
-  } catch (const Error& error) {
-    fail(error.code(), "cell {}: {}", label, error.what());
-  }
-}
-
-std::string eight_digits(const Arguments& command, const std::string& data_checksum) {
-  return datasets::sha256_of(
-             fmt::format("{} {} {}", PERCH_VERSION, data_checksum, fmt::join(command, " ")))
-      .substr(0, 8);
-}
 
 /// Cells run in the experiment's folder, where a relative path would lead elsewhere.
 std::string data_folder(const std::string& given) {
@@ -92,74 +65,6 @@ Provenance look_at_data(const std::string& folder, Shape& image, std::int64_t& c
   return result;
 }
 
-/// Every cell, each command once.
-GridPlan plan_of(const Experiment& experiment, const Vocabulary& vocabulary,
-                 const std::string& checksum) {
-  GridPlan plan;
-  std::set<std::string> starts, cells;
-  for (const Cell& cell : cells_of(experiment)) {
-    const std::string label = label_of(experiment, cell);
-    StartPlan start;
-    if (experiment.float_epochs > 0) {
-      start.command = start_command(experiment, cell, vocabulary);
-      start.id = fmt::format("s{}-{}", cell.seed, eight_digits(start.command, checksum));
-    }
-    const std::string from = start.id.empty() ? "" : start_file;
-    CellPlan planned{"", cell, start.id, cell_command(experiment, cell, vocabulary, from)};
-    Arguments whole = planned.command;
-    whole.insert(whole.end(), start.command.begin(), start.command.end());
-    const std::string digits = eight_digits(whole, checksum);
-    // Settings of training make no cells of quantization after it.
-    if (!cells.insert(digits).second) continue;
-    planned.id = label + "-" + digits;
-    check_command(planned.command, label);
-    if (!start.id.empty() && starts.insert(start.id).second) {
-      check_command(start.command, label + ", float start");
-      plan.starts.push_back(std::move(start));
-    }
-    plan.cells.push_back(std::move(planned));
-  }
-  return plan;
-}
-
-double number_of(const Experiment& experiment, const Cell& cell, const char* name,
-                 double otherwise) {
-  const std::string* found = find(cell.settings, name);
-  if (found == nullptr) found = find(experiment.train, name);
-  return found == nullptr ? otherwise : std::atof(found->c_str());
-}
-
-/// Seconds of all that is left, were it done by one process at `rate` training images a second.
-/// Passes without gradients go about three times as fast.
-double estimate(const Experiment& experiment, const GridPlan& plan, const Provenance& data,
-                double rate) {
-  const auto train = static_cast<double>(data.train_images);
-  const double test = static_cast<double>(data.test_images) / 3.0;
-  double images = static_cast<double>(plan.starts.size()) *
-                  (train * static_cast<double>(experiment.float_epochs) + test);
-  for (const CellPlan& cell : plan.cells) {
-    const bool trains = cell.command.front() == "train";
-    const double epochs = trains ? number_of(experiment, cell.cell, "epochs", 1.0) : 0.0;
-    images += train * epochs + 4.0 * test;
-  }
-  return images / rate;
-}
-
-/// How many cells at once.
-int choose_jobs(const std::string& jobs, const ProbeResult& probe, std::size_t cells) {
-  const int cores = thread_count();
-  if (jobs != "auto") {
-    int number = 0;
-    const auto [end, error] = std::from_chars(jobs.data(), jobs.data() + jobs.size(), number);
-    PERCH_CHECK(
-        error == std::errc() && end == jobs.data() + jobs.size() && number >= 1 && number <= 1024,
-        "--jobs is {}, must be auto or a number from 1 to 1024", jobs);
-    return number;
-  }
-  const double gain = probe.images_per_second_one_thread * cores / probe.images_per_second;
-  return gain >= worth_it && cells >= static_cast<std::size_t>(cores) ? cores : 1;
-}
-
 std::string percent(double share) {
   return fmt::format("{:.2f} %", 100.0 * share);
 }
@@ -167,11 +72,9 @@ std::string percent(double share) {
 /// One line on a terminal, a line for each cell elsewhere.
 class GridProgressLine {
  public:
-  GridProgressLine(bool quiet, int side_by_side, double estimated)
-      : quiet_(quiet),
-        terminal_(isatty(STDERR_FILENO) == 1),
-        side_by_side_(side_by_side),
-        estimated_(estimated) {}
+  /// `estimated` are the seconds of all that is left; none where nothing was measured.
+  GridProgressLine(bool quiet, std::optional<double> estimated)
+      : quiet_(quiet), terminal_(isatty(STDERR_FILENO) == 1), estimated_(estimated) {}
   ~GridProgressLine() { wipe(); }
 
   void show(const GridProgress& progress) {
@@ -179,14 +82,14 @@ class GridProgressLine {
     if (progress.ended != nullptr) {
       wipe();
       const CellResult& cell = *progress.ended;
-      fmt::print(stderr, "[{}/{}] {}: {}, {}, {} left\n", progress.done, progress.all, cell.id,
+      fmt::print(stderr, "[{}/{}] {}: {}, {}{}\n", progress.done, progress.all, cell.id,
                  cell.failed() ? "FAILED, " + cell.failure : percent(cell.accuracy),
                  duration(cell.seconds), left(progress));
       return;
     }
     if (!terminal_) return;
     wipe();
-    fmt::print(stderr, "[{}/{}] {}{}, {} left", progress.done, progress.all, progress.running,
+    fmt::print(stderr, "[{}/{}] {}{}{}", progress.done, progress.all, progress.running,
                progress.epoch > 0 ? fmt::format(", epoch {}, {} images/s", progress.epoch,
                                                 grouped(progress.images_per_second))
                                   : "",
@@ -196,16 +99,15 @@ class GridProgressLine {
   }
 
  private:
-  /// From what was done so far; the probe's word before that.
+  /// ", 3 min 05 s left", from what was done so far; the probe's word before that.
   std::string left(const GridProgress& progress) {
     if (!first_) first_ = progress.ended == nullptr ? progress.done : progress.done - 1;
     const std::chrono::duration<double> passed = Clock::now() - begin_;
     const auto done = static_cast<double>(progress.done - *first_);
     const auto rest = static_cast<double>(progress.all - progress.done);
-    if (done < 1.0) {
-      return "about " + duration(std::max(0.0, estimated_ / side_by_side_ - passed.count()));
-    }
-    return duration(passed.count() / done * rest);
+    if (done >= 1.0) return ", " + duration(passed.count() / done * rest) + " left";
+    if (!estimated_) return {};
+    return ", about " + duration(std::max(0.0, *estimated_ - passed.count())) + " left";
   }
   void wipe() {
     if (drawn_) fmt::print(stderr, "\r\033[K");
@@ -214,8 +116,7 @@ class GridProgressLine {
 
   using Clock = std::chrono::steady_clock;
   bool quiet_, terminal_, drawn_ = false;
-  int side_by_side_;
-  double estimated_;
+  std::optional<double> estimated_;
   Clock::time_point begin_ = Clock::now();
   std::optional<std::int64_t> first_;
 };
@@ -226,8 +127,37 @@ Json settings_json(const Cell& cell) {
   return json;
 }
 
-void show_plan(const GridPlan& plan, const Provenance& data, double seconds, double memory_mb,
-               std::size_t waiting, Output& output) {
+/// How cells share the machine, and why.
+std::string to_string(const Way& way) {
+  const auto& [count, threads] = way.arrangement;
+  std::string text = fmt::format("{} at once with {} threads each", count, threads);
+  if (way.one_by_one && way.side_by_side) {
+    const bool shared = count > 1;
+    const auto& taken = shared ? *way.side_by_side : *way.one_by_one;
+    const auto& other = shared ? *way.one_by_one : *way.side_by_side;
+    text += fmt::format(" (measured: {} images/s and {} in all, {} images/s and {} {})",
+                        grouped(taken.images_per_second), duration(taken.seconds),
+                        grouped(other.images_per_second), duration(other.seconds),
+                        shared ? "one after another" : "side by side");
+  } else if (way.estimate) {
+    text += fmt::format("; about {}", duration(way.estimate->seconds));
+  }
+  return text;
+}
+
+void add(Json& event, const Way& way) {
+  event["side_by_side"] = way.arrangement.side_by_side;
+  event["threads_each"] = way.arrangement.threads;
+  for (const auto& [name, measured] : {std::pair("measured_one_by_one", &way.one_by_one),
+                                       std::pair("measured_side_by_side", &way.side_by_side)}) {
+    event[name] = *measured ? Json{{"images_per_second", (*measured)->images_per_second},
+                                   {"seconds", (*measured)->seconds}}
+                            : Json();
+  }
+}
+
+void show_plan(const GridPlan& plan, const Provenance& data, const Way& way, std::size_t waiting,
+               Output& output) {
   for (const CellPlan& cell : plan.cells) {
     output.event({{"event", "cell"},
                   {"cell", cell.id},
@@ -236,19 +166,22 @@ void show_plan(const GridPlan& plan, const Provenance& data, double seconds, dou
                   {"command", fmt::format("perch {}", fmt::join(cell.command, " "))}});
     output.text(fmt::format("{}\n    perch {}\n", cell.id, fmt::join(cell.command, " ")));
   }
-  output.event({{"event", "result"},
-                {"cells", plan.cells.size()},
-                {"cells_to_run", waiting},
-                {"float_starts", plan.starts.size()},
-                {"side_by_side", plan.side_by_side},
-                {"threads_each", plan.threads},
-                {"estimated_seconds", seconds},
-                {"estimated_peak_mb", memory_mb}});
+  Json event{{"event", "result"},
+             {"cells", plan.cells.size()},
+             {"cells_to_run", waiting},
+             {"float_starts", plan.starts.size()}};
+  add(event, way);
+  event["estimated_seconds"] = way.estimate ? Json(way.estimate->seconds) : Json();
+  event["estimated_peak_mb"] = way.estimate ? Json(way.estimate->peak_mb) : Json();
+  output.event(event);
   output.text(fmt::format(
-      "{} cells, {} of them to run; {} float starts\n{} training and {} test images; {} at once "
-      "with {} threads each; about {} and {:.0f} MB\n",
+      "{} cells, {} of them to run; {} float starts\n{} training and {} test images; {}\n",
       plan.cells.size(), waiting, plan.starts.size(), data.train_images, data.test_images,
-      plan.side_by_side, plan.threads, duration(seconds), memory_mb));
+      to_string(way)));
+  if (way.estimate) {
+    output.text(fmt::format("about {} and {:.0f} MB\n", duration(way.estimate->seconds),
+                            way.estimate->peak_mb));
+  }
 }
 
 std::string table_of(const Results& results, const Findings& findings) {
@@ -280,6 +213,22 @@ std::string table_of(const Results& results, const Findings& findings) {
   return text;
 }
 
+/// What there is no result of yet: cells, those that failed too, and the starts that they wait for.
+GridPlan left_of(const GridPlan& plan, const fs::path& folder) {
+  GridPlan left = plan;
+  std::erase_if(left.cells, [&](const CellPlan& cell) {
+    const auto held = read_cell(folder, cell.id);
+    return held && !held->failed();
+  });
+  std::erase_if(left.starts, [&](const StartPlan& start) {
+    const bool wanted =
+        std::ranges::find(left.cells, start.id, &CellPlan::start) != left.cells.end();
+    std::error_code ignored;
+    return !wanted || fs::exists(folder / "starts" / start.id / "start.json", ignored);
+  });
+  return left;
+}
+
 void compare(const CompareFlags& flags, Output& output) {
   const Vocabulary vocabulary = vocabulary_of_commands();
   const Experiment experiment = flags.experiment(vocabulary);
@@ -305,28 +254,17 @@ void compare(const CompareFlags& flags, Output& output) {
   std::vector<std::string> ids;
   for (const CellPlan& cell : plan.cells) ids.push_back(cell.id);
 
-  std::size_t waiting = 0;
-  for (const std::string& id : ids) {
-    const auto held = read_cell(folder, id);
-    waiting += !held || held->failed();
-  }
-  ProbeResult probe{1.0, 1.0};
-  if (waiting > 0) probe = probe_training(experiment.model, image, classes);
-  plan.side_by_side = choose_jobs(flags.jobs, probe, waiting);
-  plan.threads = std::max(1, thread_count() / plan.side_by_side);
-  provenance.threads = plan.threads;
-  provenance.side_by_side = plan.side_by_side;
-  const double together = plan.side_by_side == 1
-                              ? probe.images_per_second
-                              : probe.images_per_second_one_thread * plan.side_by_side;
-  if (flags.dry_run) {
-    GridPlan left = plan;
-    std::erase_if(left.cells, [&](const CellPlan& cell) {
-      const auto held = read_cell(folder, cell.id);
-      return held && !held->failed();
-    });
-    return show_plan(plan, provenance, estimate(experiment, left, provenance, together),
-                     peak_rss_mb() * plan.side_by_side, waiting, output);
+  if (!provenance.data.empty()) plan.data = plan.evaluation = {"--data", provenance.data};
+  const GridPlan left = left_of(plan, folder);
+  const std::size_t waiting = left.cells.size();
+  const GridProbe probe(left, provenance.train_images, provenance.test_images);
+  const Way way = choose_way(flags.jobs, probe, waiting, flags.dry_run);
+  if (flags.dry_run) return show_plan(plan, provenance, way, waiting, output);
+  plan.side_by_side = provenance.side_by_side = way.arrangement.side_by_side;
+  plan.threads = provenance.threads = way.arrangement.threads;
+  if (way.one_by_one && way.side_by_side) {
+    provenance.images_per_second_one_by_one = way.one_by_one->images_per_second;
+    provenance.images_per_second_side_by_side = way.side_by_side->images_per_second;
   }
 
   std::error_code error;
@@ -337,21 +275,16 @@ void compare(const CompareFlags& flags, Output& output) {
   }
   const io::FolderLock lock(folder, "choose another folder with --out");
   write_experiment(folder, experiment, provenance, ids);
-  std::erase_if(plan.cells, [&](const CellPlan& cell) {
-    const auto held = read_cell(folder, cell.id);
-    return held && !held->failed();  // what failed is tried again
-  });
+  plan.folder = folder;
+  plan.cells = left.cells;
   std::set<std::string> wanted;
   for (const CellPlan& cell : plan.cells) wanted.insert(cell.start);
   std::erase_if(plan.starts, [&](const StartPlan& start) { return !wanted.contains(start.id); });
-  plan.folder = folder;
-  if (!provenance.data.empty()) plan.data = plan.evaluation = {"--data", provenance.data};
   if (!flags.quiet && waiting > 0) {
-    fmt::print(stderr, "{} cells, {} at once with {} threads each{}\n", waiting, plan.side_by_side,
-               plan.threads, flags.jobs == "auto" ? " (measured: the faster way here)" : "");
+    fmt::print(stderr, "{} cells, {}\n", waiting, to_string(way));
   }
-  GridProgressLine line(flags.quiet, plan.side_by_side,
-                        estimate(experiment, plan, provenance, together));
+  GridProgressLine line(flags.quiet,
+                        way.estimate ? std::optional(way.estimate->seconds) : std::nullopt);
   const std::int64_t failed = run_grid(plan, [&](const GridProgress& progress) {
     line.show(progress);
     if (progress.ended == nullptr) return;
@@ -367,12 +300,14 @@ void compare(const CompareFlags& flags, Output& output) {
   const Results results = read_results(folder);
   const Findings findings = findings_of(results);
   write_reports(folder, results);
-  output.event({{"event", "result"},
-                {"cells", results.cells.size()},
-                {"failed", failed},
-                {"answer", findings.answer},
-                {"report", (folder / "report.html").string()},
-                {"results", (folder / "results.json").string()}});
+  Json event{{"event", "result"},
+             {"cells", results.cells.size()},
+             {"failed", failed},
+             {"answer", findings.answer},
+             {"report", (folder / "report.html").string()},
+             {"results", (folder / "results.json").string()}};
+  add(event, way);
+  output.event(event);
   output.text(table_of(results, findings) + fmt::format("\n{}\nreport: {}\n", findings.answer,
                                                         (folder / "report.html").string()));
   if (failed > 0) {

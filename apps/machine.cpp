@@ -24,3 +24,12 @@ std::string compiler() {
 std::string compiler_flags() {
   return PERCH_COMPILER_FLAGS;
 }
+
+std::optional<double> available_memory_mb() {
+  std::ifstream info("/proc/meminfo");
+  std::string name;
+  for (double kilobytes = 0.0; info >> name >> kilobytes; info.ignore(64, '\n')) {
+    if (name == "MemAvailable:") return kilobytes / 1024.0;
+  }
+  return std::nullopt;
+}

@@ -1,17 +1,23 @@
-// How fast and with how much memory this machine trains a network: a few steps on images that are
-// made up.
+// How fast and with how much memory this machine runs a training: what `train --dry-run` says of
+// it, alone or beside others.
 #pragma once
 
-#include <cstdint>
-#include <string>
+#include <perch/experiments/command.h>
 
-#include <perch/core/shape.h>
-
-struct ProbeResult {
-  double images_per_second;             ///< with all threads
-  double images_per_second_one_thread;  ///< of one of as many runs as there are cores
+/// Several processes that share the machine.
+struct Arrangement {
+  int side_by_side = 1, threads = 1;  ///< threads of each
 };
 
-/// Of a network with 8-bit quantizers. Leaves the thread count as it was.
-ProbeResult probe_training(const std::string& model, const perch::Shape& image,
-                           std::int64_t classes);
+/// Of each process.
+struct Pace {
+  double images_per_second = 0.0, evaluation_images_per_second = 0.0;
+  double start_seconds = 0.0;  ///< until the first step: the program, data and network
+  double epoch_seconds = 0.0;
+  double further_seconds = 0.0;  ///< behind the last epoch
+  double peak_mb = 0.0;
+};
+
+/// Runs so many processes with this command of train at once, a few steps each, and takes their
+/// mean. Throws Error(failure) with the reason where one of them fails, Error(interrupted).
+Pace probe(const perch::experiments::Arguments& command, const Arrangement& arrangement);

@@ -40,6 +40,7 @@
 #include "profile_report.h"
 #include "quantize_flags.h"
 #include "run_record.h"
+#include "train_plan.h"
 
 using namespace perch;
 namespace fs = std::filesystem;
@@ -174,24 +175,6 @@ std::vector<io::RunSetting> resolved(const TrainFlags& flags, const std::string&
   return settings;
 }
 
-/// --dry-run.
-void show_plan(Trainer& trainer, const TrainTest& data, const FitOptions& fit, const fs::path& file,
-               Output& output) {
-  const BatchSizes sizes = batch_sizes(data.train.size(), fit, data.test.size());
-  PERCH_CHECK(fit.batch_size <= sizes.trained, "--batch-size is {}, there are {} training images",
-              fit.batch_size, sizes.trained);
-  const std::int64_t steps = (sizes.trained - 1) / fit.batch_size + 1;
-  const double peak = planned_peak_mb(trainer, data.train, sizes);
-  output.event({{"event", "result"},
-                {"model", file.string()},
-                {"epochs", fit.epochs},
-                {"steps_per_epoch", steps},
-                {"planned_peak_mb", peak}});
-  output.text(fmt::format(
-      "{} epochs of {} steps with {} images each\nplanned peak memory: {:.0f} MB\nwould save: {}\n",
-      fit.epochs, steps, fit.batch_size, peak, file.string()));
-}
-
 /// Memory that is not there is told with what would do.
 History fit_within_memory(Trainer& trainer, const TrainTest& data, const FitOptions& fit) {
   try {
@@ -249,7 +232,10 @@ void train(const TrainFlags& flags, RunRecord& record, Output& output) {
   if (!flags.quiet) fit.callbacks.push_back(progress_bar());
   fit = flags.quantize.schedule(trainer.optimizer(), std::move(fit));
   flags.compute.apply(trainer);
-  if (flags.dry_run) return show_plan(trainer, data, fit, file, output);
+  if (flags.dry_run) {
+    const std::int64_t more = flags.calibrate.value_or(0) + flags.reestimate.value_or(0);
+    return show_plan(trainer, data, fit, more, file, output);
+  }
 
   const auto checkpoints = flags.epochs > 0 ? flags.checkpoints.open(file) : nullptr;
   if (flags.epochs > 0) fit = flags.checkpoints.apply(checkpoints.get(), std::move(fit));
@@ -359,7 +345,7 @@ Command add_train(CLI::App& parent) {
   flags->compute.add_to(*app);
   app->add_flag("--profile", flags->profile,
                 "Time per op, with rates and shares of the peak; a trace beside the model");
-  app->add_flag("--dry-run", flags->dry_run, "Show steps and peak memory, and do nothing");
+  app->add_flag("--dry-run", flags->dry_run, "Show steps, time and peak memory, and do nothing");
   app->add_flag("--quiet", flags->quiet, "No progress bar");
   flags->optimizer.add_to(*app);
   flags->quantize.add_to(*app, QuantizeFlags::Use::train);

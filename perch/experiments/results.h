@@ -63,6 +63,8 @@ struct Provenance {
   std::string data_checksum;
   std::int64_t train_images = 0, test_images = 0;
   int threads = 0, side_by_side = 1;
+  /// Trained by all processes together; 0 where it was not measured which way is faster.
+  double images_per_second_one_by_one = 0.0, images_per_second_side_by_side = 0.0;
 };
 
 struct Results {

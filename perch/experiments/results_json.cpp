@@ -204,6 +204,8 @@ Json to_json(const Provenance& p) {
           {"instruction_set", p.instruction_set},
           {"threads", p.threads},
           {"side_by_side", p.side_by_side},
+          {"images_per_second_one_by_one", p.images_per_second_one_by_one},
+          {"images_per_second_side_by_side", p.images_per_second_side_by_side},
           {"command", p.command},
           {"data", p.data},
           {"data_checksum", p.data_checksum},
@@ -220,6 +222,8 @@ Provenance provenance_from_json(const Json& json, const std::string& file) {
     p.instruction_set = json.at("instruction_set");
     p.threads = json.at("threads");
     p.side_by_side = json.at("side_by_side");
+    p.images_per_second_one_by_one = number(json, "images_per_second_one_by_one");
+    p.images_per_second_side_by_side = number(json, "images_per_second_side_by_side");
     p.command = json.at("command");
     p.data = json.at("data");
     p.data_checksum = json.at("data_checksum");

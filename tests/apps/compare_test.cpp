@@ -150,6 +150,41 @@ TEST_CASE("an experiment's file says the same as flags") {
   CHECK_FALSE(fs::exists(folder / "out"));
 }
 
+TEST_CASE("float networks are compared too, whose quantization nobody analyzes") {
+  const TestFolder folder;
+  const std::string data = write_data(folder);
+  CHECK(
+      result({"compare", "depthwise_net", "--grid", "optimizer=adam,sgd", "--set", "quantizer=none",
+              "--seeds", "1", "--jobs", "1", "--data", data, "--out", folder / "out"})
+          .at("failed") == 0);
+}
+
+TEST_CASE("time and memory are foretold for the network that the settings make") {
+  const TestFolder folder;
+  const std::string data = write_data(folder);
+  const auto estimate = [&](const std::string& width, const std::string& jobs) {
+    const auto lines =
+        events({"compare", "mobilenet_v1", "--granularity", "per_tensor,per_channel", "--seeds",
+                "1", "--set", "width=" + width, "--set", "batch_size=8", "--jobs", jobs, "--data",
+                data, "--out", folder / "out", "--dry-run"});
+    CHECK(lines.back().at("estimated_seconds") > 0.0);
+    return lines.back();
+  };
+  const Json narrow = estimate("0.25", "1"), wide = estimate("1", "1");
+  CHECK(wide.at("estimated_peak_mb") > 1.3 * narrow.at("estimated_peak_mb").get<double>());
+  CHECK(narrow.at("measured_one_by_one").is_null());
+  CHECK(narrow.at("side_by_side") == 1);
+  const Json chosen = estimate("0.25", "auto");
+  const Json &alone = chosen.at("measured_one_by_one"),
+             &beside = chosen.at("measured_side_by_side");
+  CHECK(alone.is_null() == beside.is_null());  // with one core there is nothing to choose
+  if (alone.is_null()) return;
+  CHECK(alone.at("images_per_second") > 0.0);
+  CHECK(beside.at("images_per_second") > 0.0);
+  const bool shared = chosen.at("side_by_side") > 1;
+  CHECK(chosen.at("estimated_seconds") == (shared ? beside : alone).at("seconds"));
+}
+
 TEST_CASE("compare refuses what cannot be compared before work starts") {
   const TestFolder folder;
   const std::string data = write_data(folder), out = folder / "out", file = folder / "grid.toml";
@@ -169,7 +204,9 @@ TEST_CASE("compare refuses what cannot be compared before work starts") {
   refused({"temp_net", "--seeds", "0"}, 2, {"--seeds"});
   refused({"temp_net", "--seeds", "10001"}, 2, {"10001", "--yes"});
   refused({"temp_net", "--methods", "ptq"}, 2, {"--float-epochs"});
-  refused({"temp_net", "--jobs", "many"}, 2, {"--jobs"});
+  for (const char* jobs : {"many", "0", "-1", "2x", "1025", ""}) {
+    refused({"temp_net", "--jobs", jobs}, 2, {"--jobs", "1 to 1024"});
+  }
   refused({"temp_net", "--question", "granularity"}, 2, {"question"});
   refused({"temp_net", "--seeds", "9000000000000000000"}, 2, {"--seeds", "at most"});
   refused({folder / "none.toml"}, 66, {"none.toml"});

@@ -1,0 +1,78 @@
+#include "grid_plan.h"
+
+#include <algorithm>
+#include <set>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <perch/core/check.h>
+#include <perch/datasets/sha256.h>
+
+#include "commands.h"
+
+using namespace perch;
+using namespace perch::experiments;
+
+namespace {
+
+/// Refuses what the command would refuse, without running it.
+void check_command(const Arguments& command, const std::string& label) {
+  CLI::App app;
+  const std::vector<Command> commands = {add_train(app), add_quantize(app)};
+  std::vector<std::string> words(command.rbegin(), command.rend());  // CLI11 takes them backwards
+  try {
+    app.parse(words);
+    for (const Command& parsed : commands) {
+      if (parsed.app->parsed()) parsed.check();
+    }
+  } catch (const CLI::ParseError& error) {
+    std::string message = error.what();
+    std::ranges::replace(message, '\n', ' ');
+    fail(ErrorCode::usage, "cell {}: {}", label, message);
+  } catch (const Error& error) {
+    fail(error.code(), "cell {}: {}", label, error.what());
+  }
+}
+
+std::string eight_digits(const Arguments& command, const std::string& data_checksum) {
+  return datasets::sha256_of(
+             fmt::format("{} {} {}", PERCH_VERSION, data_checksum, fmt::join(command, " ")))
+      .substr(0, 8);
+}
+
+}  // namespace
+
+GridPlan plan_of(const Experiment& experiment, const Vocabulary& vocabulary,
+                 const std::string& data_checksum) {
+  GridPlan plan;
+  std::set<std::string> starts, cells;
+  for (const Cell& cell : cells_of(experiment)) {
+    const std::string label = label_of(experiment, cell);
+    StartPlan start;
+    if (experiment.float_epochs > 0) {
+      start.command = start_command(experiment, cell, vocabulary);
+      start.probe = start.command;
+      start.id = fmt::format("s{}-{}", cell.seed, eight_digits(start.command, data_checksum));
+    }
+    const std::string from = start.id.empty() ? "" : start_file;
+    CellPlan planned{"", cell, start.id, cell_command(experiment, cell, vocabulary, from), {}};
+    planned.probe = planned.trains() ? cell_command(experiment, cell, vocabulary, "")
+                                     : start_command(experiment, cell, vocabulary);
+    Arguments whole = planned.command;
+    whole.insert(whole.end(), start.command.begin(), start.command.end());
+    const std::string digits = eight_digits(whole, data_checksum);
+    // Settings of training make no cells of quantization after it.
+    if (!cells.insert(digits).second) continue;
+    planned.id = label + "-" + digits;
+    check_command(planned.command, label);
+    if (!start.id.empty() && starts.insert(start.id).second) {
+      check_command(start.command, label + ", float start");
+      plan.starts.push_back(std::move(start));
+    }
+    plan.cells.push_back(std::move(planned));
+  }
+  return plan;
+}

@@ -1,0 +1,13 @@
+// From an experiment to the commands of its cells.
+#pragma once
+
+#include <string>
+
+#include "cell_runs.h"
+
+/// Every cell, each command once, and the float starts; without folder, data and threads. The ids
+/// are those of the commands, the data and perch's version. Throws Error(usage) for what a command
+/// would refuse.
+GridPlan plan_of(const perch::experiments::Experiment& experiment,
+                 const perch::experiments::Vocabulary& vocabulary,
+                 const std::string& data_checksum);

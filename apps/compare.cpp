@@ -9,6 +9,7 @@
 #include <set>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -20,6 +21,7 @@
 #include <perch/datasets/cifar10.h>
 #include <perch/experiments/findings.h>
 #include <perch/io/folder_lock.h>
+#include <perch/models/models.h>
 #include <perch/train/text.h>
 
 #include "cell_runs.h"
@@ -31,6 +33,7 @@
 #include "grid_plan.h"
 #include "machine.h"
 #include "process.h"
+#include "rule_files.h"
 
 using namespace perch;
 using namespace perch::experiments;
@@ -213,6 +216,25 @@ std::string table_of(const Results& results, const Findings& findings) {
   return text;
 }
 
+/// A network of each width that the grid has.
+std::vector<std::unique_ptr<Model>> networks_of(const Experiment& experiment, const Shape& image) {
+  std::vector<std::optional<float>> widths;
+  for (const Axis& axis : experiment.grid) {
+    if (axis.name != "width") continue;
+    for (const std::string& value : axis.values) widths.emplace_back(std::stof(value));
+  }
+  const std::string* const common = find(experiment.train, "width");
+  if (widths.empty()) {
+    widths.push_back(common == nullptr ? std::nullopt : std::optional(std::stof(*common)));
+  }
+  std::vector<std::unique_ptr<Model>> networks;
+  for (const auto& width : widths) {
+    networks.push_back(make_model(experiment.model, {.width = width, .image = image}));
+    networks.back()->build(image);
+  }
+  return networks;
+}
+
 /// What there is no result of yet: cells, those that failed too, and the starts that they wait for.
 GridPlan left_of(const GridPlan& plan, const fs::path& folder) {
   GridPlan left = plan;
@@ -231,7 +253,8 @@ GridPlan left_of(const GridPlan& plan, const fs::path& folder) {
 
 void compare(const CompareFlags& flags, Output& output) {
   const Vocabulary vocabulary = vocabulary_of_commands();
-  const Experiment experiment = flags.experiment(vocabulary);
+  Experiment experiment = flags.experiment(vocabulary);
+  const RuleFiles rules(experiment);
   if (!flags.quiet) flags.warn_of_unused(vocabulary);
   std::size_t number = experiment.seeds.size();
   for (const Axis& axis : experiment.grid) number *= axis.values.size();
@@ -248,7 +271,9 @@ void compare(const CompareFlags& flags, Output& output) {
   provenance.instruction_set = kernels::active().arch;
   provenance.command = command_line();
 
-  GridPlan plan = plan_of(experiment, vocabulary, provenance.data_checksum);
+  GridPlan plan = plan_of(experiment, vocabulary, rules, provenance.data_checksum);
+  // Settings are numbers from here on.
+  for (const auto& network : networks_of(experiment, image)) rules.check_fit(*network);
   const fs::path folder = fs::absolute(flags.out).lexically_normal();
   check_experiment_folder(folder, experiment, provenance);
   std::vector<std::string> ids;
@@ -275,6 +300,7 @@ void compare(const CompareFlags& flags, Output& output) {
   }
   const io::FolderLock lock(folder, "choose another folder with --out");
   write_experiment(folder, experiment, provenance, ids);
+  rules.copy_to(folder);
   plan.folder = folder;
   plan.cells = left.cells;
   std::set<std::string> wanted;
@@ -330,7 +356,9 @@ Command add_compare(CLI::App& parent) {
   flags->add_to(*app);
   const auto check_cells = [flags] {
     const Vocabulary vocabulary = vocabulary_of_commands();
-    plan_of(flags->experiment(vocabulary), vocabulary, "");
+    Experiment experiment = flags->experiment(vocabulary);
+    const RuleFiles rules(experiment);
+    plan_of(experiment, vocabulary, rules, "");
   };
   return {app, [flags](Output& output) { compare(*flags, output); }, check_cells, flags->config()};
 }

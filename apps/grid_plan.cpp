@@ -45,7 +45,7 @@ std::string eight_digits(const Arguments& command, const std::string& data_check
 
 }  // namespace
 
-GridPlan plan_of(const Experiment& experiment, const Vocabulary& vocabulary,
+GridPlan plan_of(const Experiment& experiment, const Vocabulary& vocabulary, const RuleFiles& rules,
                  const std::string& data_checksum) {
   GridPlan plan;
   std::set<std::string> starts, cells;
@@ -58,8 +58,9 @@ GridPlan plan_of(const Experiment& experiment, const Vocabulary& vocabulary,
       start.id = fmt::format("s{}-{}", cell.seed, eight_digits(start.command, data_checksum));
     }
     const std::string from = start.id.empty() ? "" : start_file;
-    CellPlan planned{"", cell, start.id, cell_command(experiment, cell, vocabulary, from), {}};
-    planned.probe = planned.trains() ? cell_command(experiment, cell, vocabulary, "")
+    const Arguments command = cell_command(experiment, cell, vocabulary, from);
+    CellPlan planned{"", cell, start.id, rules.stored(command), {}};
+    planned.probe = planned.trains() ? rules.given(cell_command(experiment, cell, vocabulary, ""))
                                      : start_command(experiment, cell, vocabulary);
     Arguments whole = planned.command;
     whole.insert(whole.end(), start.command.begin(), start.command.end());
@@ -67,7 +68,7 @@ GridPlan plan_of(const Experiment& experiment, const Vocabulary& vocabulary,
     // Settings of training make no cells of quantization after it.
     if (!cells.insert(digits).second) continue;
     planned.id = label + "-" + digits;
-    check_command(planned.command, label);
+    check_command(rules.given(command), label);
     if (!start.id.empty() && starts.insert(start.id).second) {
       check_command(start.command, label + ", float start");
       plan.starts.push_back(std::move(start));

@@ -1,12 +1,8 @@
 #include "outcome.h"
 
-#include <fstream>
-#include <iterator>
-
 #include <fmt/format.h>
 
-#include <perch/datasets/sha256.h>
-
+#include "file_digest.h"
 #include "process.h"
 
 using namespace perch;
@@ -49,26 +45,17 @@ Outcome outcome(const fs::path& file, const std::string& run, const std::optiona
   return {std::move(event), std::move(text)};
 }
 
-namespace {
-
-std::string checksum_of(const fs::path& file) {
-  std::ifstream content(file, std::ios::binary);
-  return datasets::sha256_of(std::string(std::istreambuf_iterator<char>(content), {}));
-}
-
-}  // namespace
-
 std::optional<Outcome> earlier_outcome(const io::CheckpointFolder* checkpoints,
                                        const fs::path& file) {
   const auto text = checkpoints == nullptr ? std::nullopt : checkpoints->complete();
   const Json note = Json::parse(text.value_or(""), nullptr, false);
-  if (!note.is_object() || note.value("model_sha256", "") != checksum_of(file)) return std::nullopt;
+  if (!note.is_object() || note.value("model_sha256", "") != file_digest(file)) return std::nullopt;
   return Outcome{note.at("event"), note.at("text").get<std::string>()};
 }
 
 void note_outcome(io::CheckpointFolder* checkpoints, const Outcome& outcome, const fs::path& file) {
   if (checkpoints == nullptr || checkpoints->failures() > 0) return;
   const Json note = {
-      {"model_sha256", checksum_of(file)}, {"event", outcome.event}, {"text", outcome.text}};
+      {"model_sha256", file_digest(file)}, {"event", outcome.event}, {"text", outcome.text}};
   checkpoints->set_complete(note.dump(1) + "\n");
 }

@@ -18,7 +18,7 @@ const std::vector<std::string> network_settings = {"width", "input_scale"};
 const std::vector<std::string> reserved = {
     "model",      "seed",        "from",          "save",    "name",        "data",    "images",
     "labels",     "test_images", "test_labels",   "threads", "quiet",       "profile", "run_dir",
-    "no_run_dir", "resume",      "resume_anyway", "keep",    "quant_config"};
+    "no_run_dir", "resume",      "resume_anyway", "keep",    "best"};
 
 bool among(const std::vector<std::string>& names, const std::string& name) {
   return std::ranges::find(names, name) != names.end();

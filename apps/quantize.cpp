@@ -24,7 +24,10 @@
 #include "flags.h"
 #include "model_file.h"
 #include "model_name.h"
+#include "process.h"
 #include "quantize_flags.h"
+#include "run_record.h"
+#include "run_settings.h"
 
 using namespace perch;
 namespace fs = std::filesystem;
@@ -39,9 +42,11 @@ struct PtqFlags {
   InputScaleFlag scale;
   QuantizeFlags quantize;
   ComputeFlags compute;
+  RunFlags run;
 };
 
 void check(const PtqFlags& flags) {
+  flags.run.check();
   flags.quantize.check();
   PERCH_CHECK(flags.quantize.quantizes(),
               "--quantizer none leaves nothing to quantize; choose a quantizer");
@@ -75,7 +80,8 @@ std::unique_ptr<Model> open_float_model(const std::string& file) {
   return model;
 }
 
-PtqOptions options_of(const PtqFlags& flags, std::int64_t available, Output& output) {
+PtqOptions options_of(const PtqFlags& flags, std::int64_t available, RunRecord& record,
+                      Output& output) {
   PERCH_CHECK(flags.images.value_or(1) <= available,
               "--calibrate is {}, there are {} training images; take at most as many",
               flags.images.value_or(0), available);
@@ -86,23 +92,36 @@ PtqOptions options_of(const PtqFlags& flags, std::int64_t available, Output& out
   if (!flags.adaround) return options;
   AdaRoundOptions& adaround = options.adaround.emplace();
   adaround.iterations = flags.adaround_iterations.value_or(adaround.iterations);
-  adaround.on_layer = [&flags, &output](const AdaRoundLayer& layer) {
+  adaround.on_layer = [&flags, &record, &output](const AdaRoundLayer& layer) {
     output.event({{"event", "adaround"},
                   {"layer", layer.name},
                   {"nearest", layer.nearest},
                   {"chosen", layer.chosen},
                   {"moved", layer.moved}});
-    if (flags.quiet) return;
-    fmt::print(stderr, "{}: squared error {:.4g}, {:.4g} rounded to the nearest\n", layer.name,
-               layer.chosen, layer.nearest);
+    const std::string line = fmt::format("{}: squared error {:.4g}, {:.4g} rounded to the nearest",
+                                         layer.name, layer.chosen, layer.nearest);
+    record.log(line);
+    if (!flags.quiet) fmt::print(stderr, "{}\n", line);
   };
   return options;
 }
 
-void report(const fs::path& file, const PtqFlags& flags, const PtqReport& done,
-            const std::optional<Evaluation>& before, const std::optional<Evaluation>& after,
-            double seconds, Output& output) {
+/// What the command line leaves open, as it was in effect.
+std::vector<io::RunSetting> resolved(const PtqFlags& flags, const std::string& stem,
+                                     InputScale scale, const PtqOptions& options) {
+  auto settings = common_settings(stem, scale, flags.quantize);
+  settings.push_back({"calibrate", options.calibrate.images});
+  if (options.adaround) {
+    settings.push_back({"adaround_iterations", options.adaround->iterations});
+  }
+  return settings;
+}
+
+void report(const fs::path& file, const PtqFlags& flags, const std::string& run,
+            const PtqReport& done, const std::optional<Evaluation>& before,
+            const std::optional<Evaluation>& after, double seconds, Output& output) {
   Json event = {{"event", "result"}, {"model", file.string()}, {"name", file.stem().string()}};
+  if (!run.empty()) event["run"] = run;
   std::string text = file.stem().string() + "\n";
   if (before && after) {
     event["float_test_accuracy"] = before->accuracy;
@@ -111,6 +130,7 @@ void report(const fs::path& file, const PtqFlags& flags, const PtqReport& done,
                         100 * before->accuracy);
   }
   event["seconds"] = seconds;
+  event["peak_rss_mb"] = peak_rss_mb();
   output.event(event);
   if (flags.equalise) {
     text += fmt::format("  equalised   {} pairs of layers, {} behind batch normalisation\n",
@@ -124,14 +144,16 @@ void report(const fs::path& file, const PtqFlags& flags, const PtqReport& done,
     text += "\n";
   }
   text += fmt::format("  {:.1f} s\nsaved: {}\n", seconds, file.string());
+  if (!run.empty()) text += fmt::format("run:   {}\n", run);
   output.text(text);
 }
 
-void quantize(const PtqFlags& flags, Output& output) {
+void quantize(const PtqFlags& flags, RunRecord& record, Output& output) {
   const InterruptOnSignals signals;
   const auto start = std::chrono::steady_clock::now();
   check(flags);
-  const fs::path file = fs::path(flags.save) / (model_name(stem_of(flags), flags.quantize) + ".h5");
+  const std::string stem = stem_of(flags);
+  const fs::path file = fs::path(flags.save) / (model_name(stem, flags.quantize) + ".h5");
   check_writable(file);
   flags.compute.use();
   const auto model = open_float_model(flags.model);
@@ -142,16 +164,20 @@ void quantize(const PtqFlags& flags, Output& output) {
   check_fits(*model, data.train);
   check_fits(*model, data.test);
 
+  const PtqOptions options = options_of(flags, data.train.size(), record, output);
+  record.begin(flags.run.parent(flags.save),
+               {.name = stem, .resolved = resolved(flags, stem, scale, options), .data = data});
   Trainer trainer(*model, Adam(), loss_for(*model));
   flags.compute.apply(trainer);
   std::optional<Evaluation> before, after;
   if (data.test.size() > 0) before = trainer.evaluate(data.test);
-  const PtqReport done = quantize_after_training(*model, flags.quantize.rules(), data.train,
-                                                 options_of(flags, data.train.size(), output));
+  const PtqReport done =
+      quantize_after_training(*model, flags.quantize.rules(), data.train, options);
   io::save_keras(*model, file, {.metadata = remember_scale(scale)});
   if (data.test.size() > 0) after = trainer.evaluate(data.test);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  report(file, flags, done, before, after, seconds.count(), output);
+  record.end(file, after, seconds.count(), before);
+  report(file, flags, record.path(), done, before, after, seconds.count(), output);
 }
 
 }  // namespace
@@ -183,11 +209,15 @@ Command add_quantize(CLI::App& parent) {
   app->add_option("--name", flags->name,
                   "Begin of the file's name; default: FLOAT's, without _float")
       ->type_name("STEM");
+  flags->run.add_to(*app);
   flags->compute.add_to(*app);
   app->add_flag("--quiet", flags->quiet, "No line for each layer");
   flags->quantize.add_to(*app, QuantizeFlags::Use::train);
   const auto config = std::make_shared<Config>(*app);
   config->add_to_command_line();
-  return {app, [flags](Output& output) { quantize(*flags, output); }, [flags] { check(*flags); },
-          config};
+  const auto run = [flags, app](Output& output) {
+    RunRecord record(*app);
+    record.watch([&] { quantize(*flags, record, output); });
+  };
+  return {app, run, [flags] { check(*flags); }, config};
 }

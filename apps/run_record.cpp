@@ -55,10 +55,10 @@ class RunRecord::Environment final : public Callback {
               {"instruction_set", std::string(kernels::active().arch)},
               {"cores", std::int64_t{std::thread::hardware_concurrency()}},
               {"threads", std::int64_t{thread_count()}},
-              {"seed", start.seed},
               {"train_images", data_.train.size()},
               {"test_images", data_.test.size()},
               {"command", command_line()}};
+    if (start.seed) facts_.emplace_back("seed", *start.seed);
     for (const char* name : {"PERCH_FORCE_ARCH", "PERCH_FUSE", "PERCH_INTEGER"}) {
       if (const char* const value = std::getenv(name))
         facts_.emplace_back(name, std::string(value));
@@ -73,6 +73,11 @@ class RunRecord::Environment final : public Callback {
     if (!complete_ && checksum_.wait_for(0s) == std::future_status::ready) finish();
   }
 
+  /// Begins to sum up the images, on another thread.
+  void sum_up() {
+    if (std::exchange(begun_, true)) return;
+    checksum_ = std::async(std::launch::async, [data = data_] { return data_checksum(data); });
+  }
   /// Waits for what is still missing.
   void finish() {
     if (std::exchange(complete_, true)) return;
@@ -87,11 +92,6 @@ class RunRecord::Environment final : public Callback {
   }
 
  private:
-  void sum_up() {
-    if (std::exchange(begun_, true)) return;
-    checksum_ = std::async(std::launch::async, [data = data_] { return data_checksum(data); });
-  }
-
   std::shared_ptr<io::RunFolder> folder_;
   TrainTest data_;
   io::RunFacts facts_;
@@ -159,6 +159,18 @@ void RunRecord::prepare(const std::optional<fs::path>& parent, RunStart start,
   callbacks.push_back(std::make_shared<Recording>(*this));
 }
 
+void RunRecord::begin(const std::optional<fs::path>& parent, RunStart start) {
+  if (!parent) return;
+  parent_ = parent;
+  start_ = std::move(start);
+  open(0);
+  environment_->sum_up();
+}
+
+void RunRecord::log(const std::string& line) {
+  if (folder_ != nullptr) folder_->log(line);
+}
+
 std::string RunRecord::name() const {
   return fs::path(start_.name).filename().string();
 }
@@ -201,11 +213,15 @@ void RunRecord::open(std::int64_t epochs_done) {
   status.state = io::RunState::running;
   status.message.clear();
   folder_->set_status(status);
-  folder_->write_config(command, run_settings(command_, start_.resolved));
+  // A configuration's keys above the tables are train's.
+  const std::string name = command_.get_name();
+  folder_->write_config(command, run_settings(command_, start_.resolved),
+                        name == "train" ? "" : name);
   environment_ = std::make_shared<Environment>(folder_, start_);
 }
 
-void RunRecord::end(const fs::path& model, const std::optional<Evaluation>& test, double seconds) {
+void RunRecord::end(const fs::path& model, const std::optional<Evaluation>& test, double seconds,
+                    const std::optional<Evaluation>& before) {
   if (!parent_) return;
   if (folder_ == nullptr) open(0);
   environment_->finish();
@@ -216,19 +232,22 @@ void RunRecord::end(const fs::path& model, const std::optional<Evaluation>& test
   status.ended = io::utc_now();
   status.seconds = seconds;
   status.model = model.filename().string();
-  if (test) {
-    status.test_loss = test->loss;
-    status.test_accuracy = test->accuracy;
-    folder_->log(
-        fmt::format("test: loss {:.4f}, accuracy {:.2f} %", test->loss, 100.0 * test->accuracy));
-  }
+  const auto note = [&](const char* name, const Evaluation& found, std::optional<double>& loss,
+                        std::optional<double>& accuracy) {
+    loss = found.loss;
+    accuracy = found.accuracy;
+    folder_->log(fmt::format("{}: loss {:.4f}, accuracy {:.2f} %", name, found.loss,
+                             100.0 * found.accuracy));
+  };
+  if (before) note("float test", *before, status.float_test_loss, status.float_test_accuracy);
+  if (test) note("test", *test, status.test_loss, status.test_accuracy);
   folder_->log(fmt::format("saved: {}; {:.1f} s", model.string(), seconds));
   folder_->set_status(status);
 }
 
-void RunRecord::watch(const std::function<void()>& training) {
+void RunRecord::watch(const std::function<void()>& work) {
   try {
-    training();
+    work();
   } catch (const Error& error) {
     fail(error.code() == ErrorCode::interrupted ? io::RunState::interrupted : io::RunState::failed,
          error.what());

@@ -1,4 +1,4 @@
-// What train keeps of a run in its folder: settings, environment, course and end.
+// What train and quantize keep of a run in its folder: settings, environment, course and end.
 #pragma once
 
 #include <chrono>
@@ -33,8 +33,8 @@ class RunFlags {
 };
 
 struct RunStart {
-  std::string name;  ///< the folder's begins with it
-  std::int64_t epochs = 0, seed = 0;
+  std::string name;                                    ///< the folder's begins with it
+  std::optional<std::int64_t> epochs = {}, seed = {};  ///< of a training
   /// Values of options that are found out only when training begins; those of options that are on
   /// the command line are left alone.
   std::vector<perch::io::RunSetting> resolved;
@@ -46,18 +46,22 @@ struct RunStart {
 
 class RunRecord {
  public:
-  /// `command` is train, as it was parsed.
+  /// `command` as it was parsed.
   explicit RunRecord(const CLI::App& command) : command_(command) {}
 
   /// Before fit(). The folder is made when that has checked what it was given and begins, or at
   /// end() where there is nothing to train. Without a parent none of this does anything.
   void prepare(const std::optional<std::filesystem::path>& parent, RunStart start,
                std::vector<perch::CallbackPtr>& callbacks);
-  /// Of the run that ended well.
+  /// The same for work that is no training: the folder is made at once.
+  void begin(const std::optional<std::filesystem::path>& parent, RunStart start);
+  /// A line of log.txt.
+  void log(const std::string& line);
+  /// Of the run that ended well; `before` is the float model's that was quantized.
   void end(const std::filesystem::path& model, const std::optional<perch::Evaluation>& test,
-           double seconds);
-  /// Runs `training`; what it throws is noted and thrown on.
-  void watch(const std::function<void()>& training);
+           double seconds, const std::optional<perch::Evaluation>& before = std::nullopt);
+  /// Runs `work`; what it throws is noted and thrown on.
+  void watch(const std::function<void()>& work);
 
   /// Throws Error(io) where something of the course could not be written.
   void check_written() const;

@@ -1,12 +1,15 @@
 #include "run_settings.h"
 
 #include <algorithm>
-#include <map>
+#include <cstdlib>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <perch/core/parallel.h>
+
+#include "flags.h"
 #include "option_settings.h"
 
 using namespace perch;
@@ -38,6 +41,7 @@ std::vector<io::RunSetting> run_settings(const CLI::App& command,
     io::RunSetting setting{setting_name(*option), value_of(*option), option->count() == 0,
                            option->get_group()};
     if (is_of_one_call(setting.name)) continue;
+    if (setting.group == schedule_group && command.get_name() != "train") continue;
     bool merged = false;
     for (const FlagSetting& pair : flag_settings()) {
       const auto& [usual, other] = pair.values;
@@ -69,5 +73,18 @@ std::vector<io::RunSetting> run_settings(const CLI::App& command,
   std::ranges::stable_sort(settings, {}, [&](const io::RunSetting& setting) {
     return std::ranges::find(groups, setting.group) - groups.begin();
   });
+  return settings;
+}
+
+std::vector<io::RunSetting> common_settings(const std::string& stem, InputScale scale,
+                                            const QuantizeFlags& quantize) {
+  const char* const data = std::getenv("PERCH_DATA_DIR");
+  std::vector<io::RunSetting> settings = {{"name", stem},
+                                          {"data", std::string(data == nullptr ? "" : data)},
+                                          {"input_scale", std::string(scale_name(scale))},
+                                          {"threads", std::int64_t{thread_count()}},
+                                          {"integer_forward", integer_forward_name()}};
+  const auto more = quantize.resolved();
+  settings.insert(settings.end(), more.begin(), more.end());
   return settings;
 }

@@ -43,7 +43,8 @@ Json json_of(const RunValue& value) {
       value);
 }
 
-Json or_null(const std::optional<double>& value) {
+template <class Number>
+Json or_null(const std::optional<Number>& value) {
   return value ? Json(*value) : Json();
 }
 
@@ -124,9 +125,12 @@ struct Result {
 };
 
 std::array<Result, 4> results_of(const RunReport& a, const RunReport& b) {
+  const auto epochs = [](const RunReport& run) {
+    return run.status.epochs ? std::optional(static_cast<double>(run.epochs_done)) : std::nullopt;
+  };
   return {{{"test_accuracy", a.status.test_accuracy, b.status.test_accuracy},
            {"test_loss", a.status.test_loss, b.status.test_loss},
-           {"epochs", static_cast<double>(a.epochs_done), static_cast<double>(b.epochs_done)},
+           {"epochs", epochs(a), epochs(b)},
            {"seconds", a.status.seconds, b.status.seconds}}};
 }
 
@@ -178,7 +182,7 @@ Json to_json(const RunEntry& entry) {
   json["model"] = text_of(run, "model");
   json["name"] = text_of(run, "name");
   json["quantization"] = quantization_of(run);
-  json["epochs"] = run.status.epochs;
+  json["epochs"] = or_null(run.status.epochs);
   json["epochs_done"] = run.epochs_done;
   json["test_loss"] = or_null(run.status.test_loss);
   json["test_accuracy"] = or_null(run.status.test_accuracy);
@@ -200,10 +204,11 @@ std::string run_table(const std::vector<RunEntry>& entries) {
     }
     const RunReport& run = entry.report;
     const bool ended = run.status.seconds > 0.0;
+    const auto epochs = run.status.epochs;
     std::string state = state_of(run);
     if (!run.status.message.empty()) state += fmt::format(": {}", begin_of(run.status.message));
     lines.push_back({run.id, moment(run.status.started), text_of(run, "name"), quantization_of(run),
-                     fmt::format("{}/{}", run.epochs_done, run.status.epochs),
+                     epochs ? fmt::format("{}/{}", run.epochs_done, *epochs) : "-",
                      percent(run.status.test_accuracy), ended ? time_text(run.status.seconds) : "-",
                      state});
   }

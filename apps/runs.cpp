@@ -1,4 +1,4 @@
-// perch runs, perch runs diff: the runs that train left, listed and compared.
+// perch runs, perch runs diff: the runs that train and quantize left, listed and compared.
 #include <filesystem>
 #include <memory>
 #include <system_error>
@@ -65,11 +65,11 @@ void diff(const RunsFlags& flags, Output& output) {
 std::vector<Command> add_runs(CLI::App& parent) {
   auto flags = std::make_shared<RunsFlags>();
   CLI::App* const runs =
-      parent.add_subcommand("runs", "Lists and compares the runs that train left");
+      parent.add_subcommand("runs", "Lists and compares the runs that train and quantize left");
   runs->footer(
       "Examples:\n  perch runs\n  perch runs other_models --json\n"
       "  perch runs diff 3fa9c1 81b20e");
-  runs->add_option("DIR", flags->folder, "What train had as --save or --run-dir")
+  runs->add_option("DIR", flags->folder, "What train or quantize had as --save or --run-dir")
       ->type_name("DIR")
       ->capture_default_str();
   CLI::App* const two =

@@ -1,7 +1,6 @@
 // perch train: trains a ready model, quantized or not, and saves it.
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <new>
@@ -12,7 +11,6 @@
 
 #include <perch/core/check.h>
 #include <perch/core/interrupt.h>
-#include <perch/core/parallel.h>
 #include <perch/core/storage.h>
 #include <perch/io/keras.h>
 #include <perch/io/model_file.h>
@@ -40,6 +38,7 @@
 #include "profile_report.h"
 #include "quantize_flags.h"
 #include "run_record.h"
+#include "run_settings.h"
 #include "train_plan.h"
 
 using namespace perch;
@@ -157,21 +156,15 @@ void check(const TrainFlags& flags) {
 /// What the command line leaves open, as it was in effect.
 std::vector<io::RunSetting> resolved(const TrainFlags& flags, const std::string& stem,
                                      InputScale scale, const FitOptions& fit) {
-  const char* const data = std::getenv("PERCH_DATA_DIR");
-  std::vector<io::RunSetting> settings = {{"name", stem},
-                                          {"data", std::string(data == nullptr ? "" : data)},
-                                          {"input_scale", std::string(scale_name(scale))},
-                                          {"threads", std::int64_t{thread_count()}},
-                                          {"integer_forward", integer_forward_name()}};
+  auto settings = common_settings(stem, scale, flags.quantize);
   if (flags.quantize.quantizes() && trains_ranges(flags.quantize.rules())) {
     settings.push_back(
         {"range_rate_factor", io::run_value(fmt::format("{}", fit.range_rate_factor))});
     settings.push_back(
         {"range_weight_decay", io::run_value(fmt::format("{}", fit.range_weight_decay))});
   }
-  for (const auto& more : {flags.quantize.resolved(), flags.optimizer.resolved()}) {
-    settings.insert(settings.end(), more.begin(), more.end());
-  }
+  const auto more = flags.optimizer.resolved();
+  settings.insert(settings.end(), more.begin(), more.end());
   return settings;
 }
 

@@ -16,8 +16,8 @@ const std::vector<std::string> methods = {"qat", "ptq"};
 const std::vector<std::string> network_settings = {"width", "input_scale"};
 // What compare says itself.
 const std::vector<std::string> reserved = {
-    "model",      "seed",        "from",          "save",    "name",        "data",    "images",
-    "labels",     "test_images", "test_labels",   "threads", "quiet",       "profile", "run_dir",
+    "model",      "seed",        "from",          "save",    "name",  "data",    "images",
+    "labels",     "test_images", "test_labels",   "threads", "quiet", "profile", "run_dir",
     "no_run_dir", "resume",      "resume_anyway", "keep",    "best"};
 
 bool among(const std::vector<std::string>& names, const std::string& name) {

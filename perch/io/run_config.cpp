@@ -59,8 +59,10 @@ std::string to_string(const RunValue& value) {
   return std::visit(written, value);
 }
 
-std::string run_config_text(std::string_view title, const std::vector<RunSetting>& settings) {
+std::string run_config_text(std::string_view title, const std::vector<RunSetting>& settings,
+                            std::string_view table) {
   std::string text = fmt::format("# {}\n", title), group;
+  if (!table.empty()) text += fmt::format("\n[{}]\n", table);
   for (const RunSetting& setting : settings) {
     if (setting.group != group) text += fmt::format("\n# {}\n", setting.group);
     group = setting.group;
@@ -73,10 +75,14 @@ std::string run_config_text(std::string_view title, const std::vector<RunSetting
   return text;
 }
 
-std::vector<RunSetting> parse_run_config(std::string_view text, const std::string& file) {
-  std::vector<RunSetting> settings;
-  const toml::table table = parse_toml(text, file);
+namespace {
+
+void take(const toml::table& table, const std::string& file, std::vector<RunSetting>& settings) {
   for (const auto& [key, node] : table) {
+    if (const auto* const inner = node.as_table()) {
+      take(*inner, file, settings);
+      continue;
+    }
     RunSetting& setting = settings.emplace_back();
     setting.name = key.str();
     if (const auto* const boolean = node.as_boolean()) setting.value = boolean->get();
@@ -88,6 +94,13 @@ std::vector<RunSetting> parse_run_config(std::string_view text, const std::strin
            node.source().begin.line, setting.name);
     }
   }
+}
+
+}  // namespace
+
+std::vector<RunSetting> parse_run_config(std::string_view text, const std::string& file) {
+  std::vector<RunSetting> settings;
+  take(parse_toml(text, file), file, settings);
   return settings;
 }
 

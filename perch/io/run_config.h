@@ -24,9 +24,11 @@ struct RunSetting {
 };
 
 /// A line for each setting, with a comment where it is the default; without a value it is all
-/// comment.
-std::string run_config_text(std::string_view title, const std::vector<RunSetting>& settings);
-/// The settings that have a value. `file` is named where the text is wrong: Error(bad_data).
+/// comment. In [table], where that is not empty.
+std::string run_config_text(std::string_view title, const std::vector<RunSetting>& settings,
+                            std::string_view table = {});
+/// The settings that have a value, those of tables too. `file` is named where the text is wrong:
+/// Error(bad_data).
 std::vector<RunSetting> parse_run_config(std::string_view text, const std::string& file);
 
 }  // namespace perch::io

@@ -103,8 +103,9 @@ void RunFolder::set_status(const RunStatus& status) {
   write_text(state_->path / "status.json", to_json(status).dump(1) + "\n");
 }
 
-void RunFolder::write_config(std::string_view title, const std::vector<RunSetting>& settings) {
-  write_text(state_->path / "config.toml", run_config_text(title, settings));
+void RunFolder::write_config(std::string_view title, const std::vector<RunSetting>& settings,
+                             std::string_view table) {
+  write_text(state_->path / "config.toml", run_config_text(title, settings, table));
 }
 
 void RunFolder::write_environment(const RunFacts& facts) {

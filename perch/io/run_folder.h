@@ -1,8 +1,10 @@
-// The folder of a training run: what it was made with, how it went, what came of it.
+// The folder of a run, a training or a quantization after it: what it was made with, how it went,
+// what came of it.
 //   config.toml         every setting
 //   env.json            program, machine, data
 //   status.json         running, complete, interrupted or failed; the results
-//   metrics.csv, .jsonl a row for each epoch; TensorBoard's events the same with histograms
+//   metrics.csv, .jsonl a row for each epoch of a training; TensorBoard's events the same with
+//                       histograms
 //   log.txt             what was said, with times
 //   NAME.h5             the model; checkpoints leads to the checkpoints where there are some
 #pragma once
@@ -26,11 +28,13 @@ const char* name_of(RunState state);
 
 struct RunStatus {
   RunState state = RunState::running;
-  std::string message = {};              ///< why it failed or was interrupted
-  std::string started = {}, ended = {};  ///< UTC, "2026-11-27T21:25:21Z"
-  std::int64_t epochs = 0;               ///< that are asked for
+  std::string message = {};                 ///< why it failed or was interrupted
+  std::string started = {}, ended = {};     ///< UTC, "2026-11-27T21:25:21Z"
+  std::optional<std::int64_t> epochs = {};  ///< that are asked for; none where nothing is trained
   double seconds = 0.0;
   std::optional<double> test_loss = {}, test_accuracy = {};
+  /// Of the model that a quantization began with.
+  std::optional<double> float_test_loss = {}, float_test_accuracy = {};
   std::string model = {};  ///< the saved file
 };
 
@@ -58,7 +62,9 @@ class RunFolder {
 
   // All throw Error(cannot_create) and Error(io).
   void set_status(const RunStatus& status);
-  void write_config(std::string_view title, const std::vector<RunSetting>& settings);
+  /// See run_config_text().
+  void write_config(std::string_view title, const std::vector<RunSetting>& settings,
+                    std::string_view table = {});
   void write_environment(const RunFacts& facts);
   void log(std::string_view line);
   /// A further name of the file, or a copy where the file system has none.

@@ -13,12 +13,14 @@ namespace fs = std::filesystem;
 constexpr std::array states = {RunState::running, RunState::complete, RunState::interrupted,
                                RunState::failed};
 
-Json or_null(const std::optional<double>& value) {
+template <class Number>
+Json or_null(const std::optional<Number>& value) {
   return value ? Json(*value) : Json();
 }
 
-std::optional<double> number_or_none(const Json& json) {
-  return json.is_null() ? std::nullopt : std::optional(json.get<double>());
+template <class Number = double>
+std::optional<Number> number_or_none(const Json& json) {
+  return json.is_null() ? std::nullopt : std::optional(json.get<Number>());
 }
 
 struct AsJson {
@@ -47,15 +49,18 @@ auto reading(const fs::path& file, const Use& use) {
 }  // namespace
 
 Json to_json(const RunStatus& status) {
-  return {{"state", name_of(status.state)},
-          {"message", status.message},
-          {"started", status.started},
-          {"ended", status.ended},
-          {"epochs", status.epochs},
-          {"seconds", status.seconds},
-          {"test_loss", or_null(status.test_loss)},
-          {"test_accuracy", or_null(status.test_accuracy)},
-          {"model", status.model}};
+  Json json{{"state", name_of(status.state)},
+            {"message", status.message},
+            {"started", status.started},
+            {"ended", status.ended},
+            {"epochs", or_null(status.epochs)},
+            {"seconds", status.seconds},
+            {"test_loss", or_null(status.test_loss)},
+            {"test_accuracy", or_null(status.test_accuracy)},
+            {"model", status.model}};
+  if (status.float_test_loss) json["float_test_loss"] = *status.float_test_loss;
+  if (status.float_test_accuracy) json["float_test_accuracy"] = *status.float_test_accuracy;
+  return json;
 }
 
 Json to_json(const RunFacts& facts) {
@@ -79,10 +84,12 @@ RunStatus read_run_status(const fs::path& run) {
     status.message = json.at("message");
     status.started = json.at("started");
     status.ended = json.at("ended");
-    status.epochs = json.at("epochs");
+    status.epochs = number_or_none<std::int64_t>(json.at("epochs"));
     status.seconds = json.at("seconds");
     status.test_loss = number_or_none(json.at("test_loss"));
     status.test_accuracy = number_or_none(json.at("test_accuracy"));
+    status.float_test_loss = number_or_none(json.value("float_test_loss", Json()));
+    status.float_test_accuracy = number_or_none(json.value("float_test_accuracy", Json()));
     status.model = json.at("model");
     return status;
   });

@@ -55,6 +55,8 @@ TEST_CASE("compare runs a grid, and goes on with it where it is changed") {
     CHECK(fs::is_regular_file(fs::path(out) / cell.at("model").get<std::string>()));
     CHECK(fs::is_regular_file(of_cell / "predictions.csv"));
     CHECK(cell.at("start_accuracy").is_number());
+    const fs::path run = fs::path(out) / cell.at("times").at("run").get<std::string>();
+    CHECK(fs::is_regular_file(run / "status.json"));
     // The accuracy is that of the predictions.
     std::istringstream predictions(read_file(of_cell / "predictions.csv"));
     std::string line;

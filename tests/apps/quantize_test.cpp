@@ -13,8 +13,9 @@ TEST_CASE("quantize writes what evaluate reads, with every step") {
   const Json done = result({"quantize", model, "--data", data, "--save", save, "--per-tensor",
                             "--calibrate", "40", "--equalise", "--bias-correction", "--adaround",
                             "--adaround-iterations", "20"});
-  CHECK(keys(done) == std::vector<std::string>{"event", "model", "name", "float_test_accuracy",
-                                               "test_accuracy", "seconds"});
+  CHECK(keys(done) == std::vector<std::string>{"event", "model", "name", "run",
+                                               "float_test_accuracy", "test_accuracy", "seconds",
+                                               "peak_rss_mb"});
   CHECK(done.at("name") == "ds_net_8wbits_8abits_asym_full_perten_AV");
   CHECK(done.at("float_test_accuracy") == trained.at("test_accuracy"));
   CHECK(done.at("test_accuracy").get<double>() >=

@@ -92,6 +92,52 @@ TEST_CASE("the run's folder goes elsewhere, or nowhere") {
               73, {"file", "another folder"});
 }
 
+TEST_CASE("quantize leaves a run too, without epochs") {
+  const TestFolder folder;
+  const std::string data = write_data(folder), save = folder / "models";
+  const std::string model = trained(folder, {"--quantizer", "none", "--no-run-dir"}).at("model");
+  const Json done = result({"quantize", model, "--data", data, "--save", save, "--weight-bits", "4",
+                            "--adaround", "--adaround-iterations", "5", "--quiet"});
+  const fs::path run = done.at("run").get<std::string>();
+  CHECK(run.parent_path() == folder / "models/runs");
+  CHECK_THAT(read_file(run / "config.toml"),
+             Catch::StartsWith("# perch quantize ") && Catch::Contains("\n[quantize]\n") &&
+                 Catch::Contains("adaround_iterations = 5\n") &&
+                 Catch::Contains("calibrate = 100  # default\n") &&
+                 Catch::Contains("weight_bits = 4\n") && !Catch::Contains("dampen"));
+  const std::string config = (run / "config.toml").string();
+  const Json again = result({"quantize", "--config", config, "--name", "again"});
+  CHECK(again.at("test_accuracy") == done.at("test_accuracy"));
+  const Json environment = Json::parse(read_file(run / "env.json"));
+  CHECK(environment.at("data_checksum").get<std::string>().size() == 16);
+  CHECK_FALSE(environment.contains("seed"));
+  const Json status = Json::parse(read_file(run / "status.json"));
+  CHECK(status.at("state") == "complete");
+  CHECK(status.at("test_accuracy") == done.at("test_accuracy"));
+  CHECK(status.at("float_test_accuracy") == done.at("float_test_accuracy"));
+  CHECK(status.at("epochs").is_null());
+  CHECK_THAT(read_file(run / "log.txt"),
+             Catch::Contains("Z conv2d: squared error") && Catch::Contains("Z float test: loss"));
+  const fs::path file = done.at("model").get<std::string>();
+  CHECK(read_file(run / file.filename()) == read_file(file));
+
+  const auto listed = events({"runs", save});
+  REQUIRE(listed.size() == 3);
+  CHECK(listed[0].at("epochs").is_null());
+  CHECK(listed[0].at("quantization") == "all_values 4/8 per_channel");
+  const Json other = result({"quantize", model, "--data", data, "--save", save, "--per-tensor"});
+  const Json diff = result({"runs", "diff", run.string(), other.at("run"), "--in", save});
+  CHECK(diff.at("settings").at("granularity").at("b") == "per_tensor");
+  CHECK(diff.at("results").at("epochs").at("a").is_null());
+  CHECK(diff.at("results").at("test_accuracy").at("difference").is_number());
+
+  const Json nowhere = result({"quantize", model, "--data", data, "--save", save, "--no-run-dir"});
+  CHECK_FALSE(nowhere.contains("run"));
+  CHECK(events({"runs", save}).size() == 4);
+  check_error(run_perch({"quantize", model, "--data", data, "--no-run-dir", "--run-dir", "x"}), 2,
+              {"--run-dir", "--no-run-dir"});
+}
+
 TEST_CASE("runs lists what train left, newest first, and what went wrong") {
   const TestFolder folder;
   write_data(folder);

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <perch/core/check.h>
 #include <perch/core/interrupt.h>
 #include <perch/experiments/results_json.h>
 
@@ -60,6 +61,7 @@ class StartRun final : public Run {
 
   std::optional<Arguments> next() override {
     if (std::exchange(begun_, true)) return std::nullopt;
+    if (!start_.file.empty()) return taking_over();
     return joined({start_.command,
                    plan_.data,
                    place(fs::path("starts") / start_.id, "start"),
@@ -68,9 +70,10 @@ class StartRun final : public Run {
                    {"--json", "--quiet"}});
   }
   void take(const Json& event) override {
-    if (event.value("event", "") == "result") {
-      result_ = {{"model", event.at("model")}, {"test_accuracy", event.at("test_accuracy")}};
-    }
+    if (event.value("event", "") != "result") return;
+    const bool taken = !start_.file.empty();
+    result_ = {{"model", taken ? Json(copy().string()) : event.at("model")},
+               {"test_accuracy", event.at(taken ? "accuracy" : "test_accuracy")}};
   }
   void end(const std::string& failure, double) override {
     result_["failure"] = failure;
@@ -81,6 +84,21 @@ class StartRun final : public Run {
   const Json& result() const { return result_; }
 
  private:
+  /// Of a model that is there already, seen from the experiment's folder.
+  fs::path copy() const {
+    return (fs::path("starts") / start_.id / "start_float")
+        .concat(start_.file.extension().string());
+  }
+  Arguments taking_over() const {
+    std::error_code error;
+    fs::copy_file(start_.file, plan_.folder / copy(), fs::copy_options::overwrite_existing, error);
+    if (error) {
+      fail(ErrorCode::io, "cannot copy {} to {}: {}", start_.file.string(),
+           (plan_.folder / copy()).string(), error.message());
+    }
+    return joined({{"evaluate", copy().string()}, plan_.evaluation, threads_of(plan_), {"--json"}});
+  }
+
   const GridPlan& plan_;
   const StartPlan& start_;
   bool begun_ = false;

@@ -14,8 +14,9 @@
 /// A float model that cells begin with.
 struct StartPlan {
   std::string id;
-  perch::experiments::Arguments command;  ///< without data, places and threads
-  perch::experiments::Arguments probe;    ///< a training that takes as long
+  perch::experiments::Arguments command;  ///< without data, places and threads; empty: `file`
+  perch::experiments::Arguments probe;    ///< a training of its network
+  std::filesystem::path file = {};        ///< of a model that is there already
 };
 
 struct CellPlan {

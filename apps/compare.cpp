@@ -34,6 +34,7 @@
 #include "machine.h"
 #include "process.h"
 #include "rule_files.h"
+#include "start_files.h"
 
 using namespace perch;
 using namespace perch::experiments;
@@ -255,6 +256,7 @@ void compare(const CompareFlags& flags, Output& output) {
   const Vocabulary vocabulary = vocabulary_of_commands();
   Experiment experiment = flags.experiment(vocabulary);
   const RuleFiles rules(experiment);
+  const StartFiles starts(experiment);
   if (!flags.quiet) flags.warn_of_unused(vocabulary);
   std::size_t number = experiment.seeds.size();
   for (const Axis& axis : experiment.grid) number *= axis.values.size();
@@ -271,9 +273,11 @@ void compare(const CompareFlags& flags, Output& output) {
   provenance.instruction_set = kernels::active().arch;
   provenance.command = command_line();
 
-  GridPlan plan = plan_of(experiment, vocabulary, rules, provenance.data_checksum);
+  GridPlan plan = plan_of(experiment, vocabulary, rules, starts, provenance.data_checksum);
   // Settings are numbers from here on.
-  for (const auto& network : networks_of(experiment, image)) rules.check_fit(*network);
+  const auto networks = networks_of(experiment, image);
+  for (const auto& network : networks) rules.check_fit(*network);
+  starts.check_fit(experiment, networks);
   const fs::path folder = fs::absolute(flags.out).lexically_normal();
   check_experiment_folder(folder, experiment, provenance);
   std::vector<std::string> ids;
@@ -358,7 +362,7 @@ Command add_compare(CLI::App& parent) {
     const Vocabulary vocabulary = vocabulary_of_commands();
     Experiment experiment = flags->experiment(vocabulary);
     const RuleFiles rules(experiment);
-    plan_of(experiment, vocabulary, rules, "");
+    plan_of(experiment, vocabulary, rules, StartFiles(experiment), "");
   };
   return {app, [flags](Output& output) { compare(*flags, output); }, check_cells, flags->config()};
 }

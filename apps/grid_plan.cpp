@@ -46,31 +46,36 @@ std::string eight_digits(const Arguments& command, const std::string& data_check
 }  // namespace
 
 GridPlan plan_of(const Experiment& experiment, const Vocabulary& vocabulary, const RuleFiles& rules,
-                 const std::string& data_checksum) {
+                 const StartFiles& files, const std::string& data_checksum) {
   GridPlan plan;
   std::set<std::string> starts, cells;
   for (const Cell& cell : cells_of(experiment)) {
     const std::string label = label_of(experiment, cell);
     StartPlan start;
-    if (experiment.float_epochs > 0) {
-      start.command = start_command(experiment, cell, vocabulary);
-      start.probe = start.command;
-      start.id = fmt::format("s{}-{}", cell.seed, eight_digits(start.command, data_checksum));
+    start.probe = start_command(experiment, cell, vocabulary);
+    Arguments origin;  // of the start
+    if (files.any()) {
+      start.file = files.of(cell.seed);
+      origin = {"file", files.digest(cell.seed)};
+      start.id = fmt::format("{}-{}", files.name(cell.seed), eight_digits(origin, data_checksum));
+    } else if (experiment.float_epochs > 0) {
+      start.command = origin = start.probe;
+      start.id = fmt::format("s{}-{}", cell.seed, eight_digits(origin, data_checksum));
     }
     const std::string from = start.id.empty() ? "" : start_file;
     const Arguments command = cell_command(experiment, cell, vocabulary, from);
     CellPlan planned{"", cell, start.id, rules.stored(command), {}};
     planned.probe = planned.trains() ? rules.given(cell_command(experiment, cell, vocabulary, ""))
-                                     : start_command(experiment, cell, vocabulary);
+                                     : start.probe;
     Arguments whole = planned.command;
-    whole.insert(whole.end(), start.command.begin(), start.command.end());
+    whole.insert(whole.end(), origin.begin(), origin.end());
     const std::string digits = eight_digits(whole, data_checksum);
     // Settings of training make no cells of quantization after it.
     if (!cells.insert(digits).second) continue;
     planned.id = label + "-" + digits;
     check_command(rules.given(command), label);
     if (!start.id.empty() && starts.insert(start.id).second) {
-      check_command(start.command, label + ", float start");
+      if (!start.command.empty()) check_command(start.command, label + ", float start");
       plan.starts.push_back(std::move(start));
     }
     plan.cells.push_back(std::move(planned));

@@ -30,6 +30,14 @@ std::unique_ptr<Model> open_model(const std::string& file, const QuantizeFlags& 
   return io::load_model(file, quantize.load_options());
 }
 
+std::unique_ptr<Model> open_float_model(const std::string& file) {
+  auto model = io::load_model(file);
+  for (const Model::Node& node : model->nodes()) {
+    PERCH_CHECK(!is_quantized(*node.layer), "{} is quantized already; give the float model", file);
+  }
+  return model;
+}
+
 InputScale remembered_scale(const std::string& file) {
   const auto metadata = io::model_metadata(file);
   const auto found = metadata.find(scale_key);

@@ -1,4 +1,4 @@
-// A model file as evaluate, inspect and predict open it.
+// A model file as commands open it.
 #pragma once
 
 #include <map>
@@ -14,6 +14,9 @@
 /// Throws as io::load_keras does; Error(usage) for quantizer flags although the file itself says
 /// how it is quantized.
 std::unique_ptr<perch::Model> open_model(const std::string& file, const QuantizeFlags& quantize);
+
+/// A model without quantizers. Throws as io::load_model does; Error(usage) where there are some.
+std::unique_ptr<perch::Model> open_float_model(const std::string& file);
 
 /// How the images were scaled that the model was trained on; unit for a file that does not say.
 perch::InputScale remembered_scale(const std::string& file);

@@ -13,9 +13,7 @@
 #include <perch/core/check.h>
 #include <perch/core/interrupt.h>
 #include <perch/io/keras.h>
-#include <perch/io/model_file.h>
 #include <perch/ptq/ptq.h>
-#include <perch/quant/wrapper.h>
 #include <perch/train/trainer.h>
 
 #include "commands.h"
@@ -70,14 +68,6 @@ std::string stem_of(const PtqFlags& flags) {
   return stem.size() > ending.size() && stem.ends_with(ending)
              ? stem.substr(0, stem.size() - ending.size())
              : stem;
-}
-
-std::unique_ptr<Model> open_float_model(const std::string& file) {
-  auto model = io::load_model(file);
-  for (const Model::Node& node : model->nodes()) {
-    PERCH_CHECK(!is_quantized(*node.layer), "{} is quantized already; give the float model", file);
-  }
-  return model;
 }
 
 PtqOptions options_of(const PtqFlags& flags, std::int64_t available, RunRecord& record,

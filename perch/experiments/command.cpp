@@ -10,7 +10,7 @@
 namespace perch::experiments {
 namespace {
 
-constexpr const char* method = "method";
+constexpr const char *method = "method", *file = "file";
 const std::vector<std::string> methods = {"qat", "ptq"};
 // What makes the network and what it sees, for the float start too.
 const std::vector<std::string> network_settings = {"width", "input_scale"};
@@ -38,6 +38,22 @@ void check_value(const Setting& setting, const std::vector<SettingKey>& keys) {
               nearest(setting.name, names_of(keys)));
   const std::string why = objection(*key, setting.value);
   PERCH_CHECK(why.empty(), "{} is \"{}\", {}", setting.name, setting.value, why);
+}
+
+void check_start(const Experiment& experiment, const Vocabulary& vocabulary) {
+  const bool given = start_file_of(experiment) != nullptr;
+  PERCH_CHECK(!given || experiment.float_epochs == 0,
+              "the float start has epochs, that it is trained, and a file, that it is; leave one "
+              "out");
+  for (const Setting& setting : experiment.start) {
+    check_value(setting, start_keys(vocabulary));
+    if (setting.name == file) continue;
+    PERCH_CHECK(!given, "float {} has no effect on a model that is given as a file; leave it out",
+                setting.name);
+    PERCH_CHECK(experiment.float_epochs > 0,
+                "float {} has no effect without a float start; set its epochs (--float-epochs)",
+                setting.name);
+  }
 }
 
 /// Adds what a setting is on the command line; nothing for those that the command does not have.
@@ -73,7 +89,9 @@ std::vector<SettingKey> cell_keys(const Vocabulary& vocabulary) {
 }
 
 std::vector<SettingKey> start_keys(const Vocabulary& vocabulary) {
-  std::vector<SettingKey> keys;
+  std::vector<SettingKey> keys = {
+      {.name = file,
+       .description = "A float model that is there already; {seed} stands for the seed"}};
   for (const SettingKey& key : vocabulary.train) {
     const bool trains = !key.quantization && key.name != "epochs";
     if (trains && !among(reserved, key.name)) keys.push_back(key);
@@ -99,10 +117,7 @@ void check(const Experiment& experiment, const Vocabulary& vocabulary) {
   for (const Setting& setting : experiment.train) check_value(setting, known);
   PERCH_CHECK(experiment.float_epochs >= 0, "float epochs are {}, must not be negative",
               experiment.float_epochs);
-  PERCH_CHECK(experiment.start.empty() || experiment.float_epochs > 0,
-              "{} has no effect without a float start; set its epochs (--float-epochs)",
-              experiment.start.empty() ? "" : "float " + experiment.start.front().name);
-  for (const Setting& setting : experiment.start) check_value(setting, start_keys(vocabulary));
+  check_start(experiment, vocabulary);
   auto cells = static_cast<std::int64_t>(experiment.seeds.size());
   for (const Axis& axis : experiment.grid) {
     if (cells <= most_cells) cells *= static_cast<std::int64_t>(axis.values.size());
@@ -114,9 +129,9 @@ void check(const Experiment& experiment, const Vocabulary& vocabulary) {
   const bool has_ptq = methods_axis != experiment.grid.end()
                            ? among(methods_axis->values, "ptq")
                            : common != nullptr && *common == "ptq";
-  PERCH_CHECK(!has_ptq || experiment.float_epochs > 0,
+  PERCH_CHECK(!has_ptq || has_start(experiment),
               "method ptq quantizes a trained float model; set the start's epochs "
-              "(--float-epochs)");
+              "(--float-epochs) or its file (float.file)");
   question_of(experiment);
 }
 

@@ -18,12 +18,13 @@ struct Vocabulary {
 /// What a grid may vary: method (qat, ptq) and train's options, but for those that compare says
 /// itself (seed, save, ...).
 std::vector<SettingKey> cell_keys(const Vocabulary& vocabulary);
-/// Of the float start: those of them that are not about quantization, without epochs.
+/// Of the float start: those of them that are not about quantization, without epochs; and
+/// file.
 std::vector<SettingKey> start_keys(const Vocabulary& vocabulary);
 
 /// Throws Error(usage) for an unknown name, a wrong value of an axis that is named above, a value
-/// of a flag that is neither true nor false, more than most_cells cells, and a cell of method ptq
-/// without a float start.
+/// of a flag that is neither true nor false, more than most_cells cells, a cell of method ptq
+/// without a float start, and a float start that is given and trained.
 void check(const Experiment& experiment, const Vocabulary& vocabulary);
 
 using Arguments = std::vector<std::string>;

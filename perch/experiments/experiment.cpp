@@ -22,6 +22,14 @@ std::string to_string(const Settings& settings) {
   return text;
 }
 
+const std::string* start_file_of(const Experiment& experiment) {
+  return find(experiment.start, "file");
+}
+
+bool has_start(const Experiment& experiment) {
+  return experiment.float_epochs > 0 || start_file_of(experiment) != nullptr;
+}
+
 std::string question_of(const Experiment& experiment) {
   std::vector<std::string> varied;
   for (const Axis& axis : experiment.grid) {

@@ -33,9 +33,15 @@ struct Experiment {
   std::int64_t float_epochs = 0;  ///< of the float start that cells of a seed share; 0: none
   std::vector<Axis> grid;
   Settings train;        ///< of every cell
-  Settings start;        ///< of the float start
+  Settings start;        ///< of the float start; "file": one that is there already
   std::string question;  ///< the axis asked about; empty: granularity, else the first that varies
 };
+
+/// The file of a float model that cells begin with; "{seed}" in it stands for the seed. Null where
+/// none is given.
+const std::string* start_file_of(const Experiment& experiment);
+/// Whether cells begin with a float model: one that is trained, or a file.
+bool has_start(const Experiment& experiment);
 
 /// The axis that the experiment asks about: one with at least two values. Empty where none has.
 /// Throws Error(usage) when `question` is no such axis.

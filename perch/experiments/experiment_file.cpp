@@ -164,10 +164,9 @@ std::string experiment_text(const Experiment& experiment, const Vocabulary& voca
     text += fmt::format("{} = [{}]\n", axis.name, fmt::join(values, ", "));
   }
   if (!experiment.train.empty()) text += "\n[train]\n" + lines(experiment.train, keys);
-  if (experiment.float_epochs > 0) {
-    text += fmt::format("\n[float]\nepochs = {}\n", experiment.float_epochs) +
-            lines(experiment.start, start_keys(vocabulary));
-  }
+  if (has_start(experiment)) text += "\n[float]\n";
+  if (experiment.float_epochs > 0) text += fmt::format("epochs = {}\n", experiment.float_epochs);
+  if (has_start(experiment)) text += lines(experiment.start, start_keys(vocabulary));
   return text;
 }
 

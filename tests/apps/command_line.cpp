@@ -70,6 +70,11 @@ Json result(const Arguments& arguments) {
   return last;
 }
 
+std::size_t count(const std::string& kind, const std::vector<Json>& events) {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(events, [&](const Json& event) { return event.at("event") == kind; }));
+}
+
 std::string complaints(const ProcessResult& process) {
   std::string rest;
   std::istringstream lines(process.err);

@@ -37,6 +37,9 @@ std::vector<Json> events(Arguments arguments);
 /// The last one, which has to be the result.
 Json result(const Arguments& arguments);
 
+/// How many events are of that kind.
+std::size_t count(const std::string& kind, const std::vector<Json>& events);
+
 /// stderr without the warning of a build without optimisation.
 std::string complaints(const ProcessResult& process);
 /// Wants this exit code, nothing on stdout, and one line on stderr that begins with "perch" and

@@ -30,19 +30,13 @@ Arguments grid(const std::string& data, const std::string& out) {
           "--jobs",         "1"};
 }
 
-std::size_t cells_run(const std::vector<Json>& lines) {
-  std::size_t count = 0;
-  for (const Json& line : lines) count += line.at("event") == "cell";
-  return count;
-}
-
 }  // namespace
 
 TEST_CASE("compare runs a grid, and goes on with it where it is changed") {
   const TestFolder folder;
   const std::string data = write_data(folder), out = folder / "out";
   const auto lines = events(grid(data, out));
-  CHECK(cells_run(lines) == 16);
+  CHECK(count("cell", lines) == 16);
   CHECK(lines.back().at("failed") == 0);
   for (const char* file : {"results.json", "results.csv", "report.html", "experiment.json"}) {
     CHECK(fs::is_regular_file(fs::path(out) / file));
@@ -72,7 +66,7 @@ TEST_CASE("compare runs a grid, and goes on with it where it is changed") {
   }
 
   const std::string before = results_in(out);
-  CHECK(cells_run(events(grid(data, out))) == 0);
+  CHECK(count("cell", events(grid(data, out))) == 0);
   CHECK(results_in(out) == before);
   // A report alone gives the same files.
   const std::string report = read_file(fs::path(out) / "report.html");
@@ -82,7 +76,7 @@ TEST_CASE("compare runs a grid, and goes on with it where it is changed") {
 
   Arguments more = grid(data, out);
   more[7] = std::string("8,4,3");
-  CHECK(cells_run(events(more)) == 8);
+  CHECK(count("cell", events(more)) == 8);
 
   // Side by side, elsewhere: the same accuracies.
   Arguments beside = grid(data, folder / "beside");
@@ -143,7 +137,7 @@ TEST_CASE("an experiment's file says the same as flags") {
                        "\"per_channel\"]\nweight_range = [\"-1,1\"]\nquantizer = \"fixed\"\n\n"
                        "[train]\nepochs = 1\naugment = true\n");
   const auto lines = events({"compare", file, "--out", folder / "out", "--dry-run"});
-  REQUIRE(cells_run(lines) == 4);
+  REQUIRE(count("cell", lines) == 4);
   CHECK(lines[0].at("command") ==
         "perch train depthwise_net --seed 3 --epochs 1 --augment --per-tensor --weight-range -1 1 "
         "--quantizer fixed");
@@ -185,84 +179,6 @@ TEST_CASE("time and memory are foretold for the network that the settings make")
   CHECK(beside.at("images_per_second") > 0.0);
   const bool shared = chosen.at("side_by_side") > 1;
   CHECK(chosen.at("estimated_seconds") == (shared ? beside : alone).at("seconds"));
-}
-
-TEST_CASE("files of rules are an axis, known by their content") {
-  const TestFolder folder, here;
-  const std::string data = write_data(folder), out = folder / "out";
-  const auto rules = [&](const std::string& name, int bits) {
-    write_file(folder / name,
-               "[[rule]]\nkinds = [\"Conv2D\", \"DepthwiseConv2D\"]\nweights = { bits = " +
-                   std::to_string(bits) + " }\n");
-    return folder / name;
-  };
-  const std::string few = rules("few.toml", 3), many = rules("many.toml", 8);
-  // Paths are those from where compare is called, in a file too.
-  write_file(folder / "grid.toml",
-             "model = \"depthwise_net\"\nseeds = 1\n[grid]\nquant_config = "
-             "[\"few.toml\", \"many.toml\"]\nmethod = [\"qat\", \"ptq\"]\n"
-             "[float]\nepochs = 1\n");
-  const auto run = [&] {
-    const ProcessResult process =
-        run_perch({"compare", "grid.toml", "--data", data, "--out", out, "--jobs", "1", "--json"},
-                  {.directory = folder.path()});
-    REQUIRE(process.exit_code == 0);
-    std::vector<Json> lines;
-    std::istringstream text(process.out);
-    for (std::string line; std::getline(text, line);) lines.push_back(Json::parse(line));
-    return lines;
-  };
-  auto lines = run();
-  REQUIRE(cells_run(lines) == 4);
-  const auto cells_of_lines = [&] {
-    std::vector<std::string> ids;
-    for (const Json& line : lines) {
-      if (line.at("event") == "cell") ids.push_back(line.at("cell"));
-    }
-    return ids;
-  };
-  CHECK_THAT(cells_of_lines()[0], Catch::StartsWith("few-qat-s0-"));
-  const Json results = Json::parse(read_file(fs::path(out) / "results.json"));
-  CHECK(results.at("cells").at(0).at("settings").at("quant_config") == "few");
-  const std::string command = results.at("cells").at(0).at("command");
-  CHECK_THAT(command, Catch::Contains("--quant-config quant_configs/") &&
-                          Catch::Contains("/few.toml --data"));
-  const auto begin = command.find("quant_configs/");
-  const std::string copy = command.substr(begin, command.find(".toml", begin) + 5 - begin);
-  CHECK(read_file(fs::path(out) / copy) == read_file(few));
-
-  rules("few.toml", 4);
-  lines = run();
-  REQUIRE(cells_run(lines) == 2);
-  for (const std::string& id : cells_of_lines()) CHECK_THAT(id, Catch::StartsWith("few-"));
-  // The same content elsewhere makes the same cells.
-  const auto elsewhere = folder / "elsewhere";
-  fs::create_directory(elsewhere);
-  for (const std::string& file : {few, many}) {
-    fs::copy(file, fs::path(elsewhere) / fs::path(file).filename());
-  }
-  CHECK(cells_run(events({"compare", "depthwise_net", "--grid",
-                          "quant_config=" + elsewhere + "/few.toml," + elsewhere + "/many.toml",
-                          "--grid", "method=qat,ptq", "--float-epochs", "1", "--seeds", "1",
-                          "--data", data, "--out", out, "--jobs", "1"})) == 0);
-
-  const auto refused = [&](const std::string& files, int exit_code, Arguments more,
-                           const std::vector<std::string>& words) {
-    Arguments arguments = {
-        "compare", "depthwise_net", "--grid",        "quant_config=" + files, "--data",
-        data,      "--out",         folder / "other"};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    check_error(run_perch(arguments), exit_code, words);
-    CHECK_FALSE(fs::exists(folder / "other"));
-  };
-  refused(folder / "none.toml", 66, {}, {"none.toml", "existing file"});
-  refused(many + "," + elsewhere + "/many.toml", 2, {}, {"many.toml", "rename"});
-  refused(many, 2, {"--weight-bits", "8,4"}, {"--weight-bits", "--quant-config"});
-  write_file(folder / "wrong.toml", std::string("[[rule]]\nkindz = \"Conv2D\"\n"));
-  refused(folder / "wrong.toml", 65, {}, {"wrong.toml, line 2", "kinds"});
-  write_file(folder / "wrong.toml",
-             std::string("\n[[rule]]\nlayers = \"dense_7\"\nweights = {}\n"));
-  refused(many + "," + folder / "wrong.toml", 2, {}, {"rule 1, line 2 of", "wrong.toml", "dense"});
 }
 
 TEST_CASE("compare refuses what cannot be compared before work starts") {

@@ -195,7 +195,7 @@ std::string table_of(const Results& results, const Findings& findings) {
     for (const Axis& axis : results.experiment.grid) {
       if (axis.values.size() > 1) shown.push_back({axis.name, *find(group.settings, axis.name)});
     }
-    const std::string name = shown.empty() ? results.experiment.model : to_string(shown);
+    const std::string name = shown.empty() ? network_names(results.experiment) : to_string(shown);
     if (!group.summary) {
       text += fmt::format("{:<60} failed\n", name);
       continue;
@@ -217,7 +217,7 @@ std::string table_of(const Results& results, const Findings& findings) {
   return text;
 }
 
-/// A network of each width that the grid has.
+/// A network of each kind and width that the grid has.
 std::vector<std::unique_ptr<Model>> networks_of(const Experiment& experiment, const Shape& image) {
   std::vector<std::optional<float>> widths;
   for (const Axis& axis : experiment.grid) {
@@ -229,9 +229,11 @@ std::vector<std::unique_ptr<Model>> networks_of(const Experiment& experiment, co
     widths.push_back(common == nullptr ? std::nullopt : std::optional(std::stof(*common)));
   }
   std::vector<std::unique_ptr<Model>> networks;
-  for (const auto& width : widths) {
-    networks.push_back(make_model(experiment.model, {.width = width, .image = image}));
-    networks.back()->build(image);
+  for (const std::string& model : models_of(experiment)) {
+    for (const auto& width : widths) {
+      networks.push_back(make_model(model, {.width = width, .image = image}));
+      networks.back()->build(image);
+    }
   }
   return networks;
 }

@@ -68,7 +68,7 @@ bool CompareFlags::is_file() const {
 }
 
 void CompareFlags::add_to(CLI::App& app) {
-  app.add_option("WHAT", what_, "An experiment's file, or a network")
+  app.add_option("WHAT", what_, "An experiment's file, or a network; several with commas")
       ->type_name(fmt::format("FILE.toml|{}", fmt::join(model_names(), "|")))
       ->required();
   app.add_option("--out", out, "Folder of the experiment: made, or gone on with")
@@ -137,16 +137,25 @@ void CompareFlags::warn_of_unused(const Vocabulary& vocabulary) const {
                    fmt::join(unused, ", ")));
 }
 
+/// An axis of one network is none: cells are called the same with and without it.
+void CompareFlags::take_model(Experiment& experiment) const {
+  const auto axis = std::ranges::find(experiment.grid, "model", &Axis::name);
+  if (axis != experiment.grid.end()) experiment.model.clear();
+  if (axis != experiment.grid.end() && axis->values.size() == 1) {
+    experiment.model = axis->values.front();
+    experiment.grid.erase(axis);
+  }
+  if (models_of(experiment).empty()) {
+    fail(ErrorCode::bad_data, "{}: there is no model; write model = \"temp_net\"", what_);
+  }
+  for (const std::string& model : models_of(experiment)) {
+    check_choice("model", model, model_names());
+  }
+}
+
 Experiment CompareFlags::experiment(const Vocabulary& vocabulary) const {
   Experiment result = experiment_from(config_->entries(), vocabulary);
-  if (is_file()) {
-    if (result.model.empty()) {
-      fail(ErrorCode::bad_data, "{}: there is no model; write model = \"temp_net\"", what_);
-    }
-  } else {
-    result.model = what_;
-  }
-  check_choice("model", result.model, model_names());
+  if (!is_file()) result.grid.insert(result.grid.begin(), {"model", parts_of(what_)});
   const std::array<std::pair<const char*, const std::string*>, 7> axes = {
       {{"method", &methods_},
        {"quantizer", &quantizers_},
@@ -162,6 +171,7 @@ Experiment CompareFlags::experiment(const Vocabulary& vocabulary) const {
     const auto [name, values] = assignment("--grid", text);
     put(result.grid, name, values);
   }
+  take_model(result);
   if (epochs_) put(result.train, {"epochs", std::to_string(*epochs_)});
   if (float_epochs_) result.float_epochs = *float_epochs_;
   if (!question_.empty()) result.question = question_;

@@ -34,6 +34,7 @@ class CompareFlags {
 
  private:
   bool is_file() const;
+  void take_model(perch::experiments::Experiment& experiment) const;
 
   std::string what_, question_, methods_, quantizers_, granularities_, weight_bits_,
       activation_bits_, symmetries_, ranges_;

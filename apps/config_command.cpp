@@ -77,7 +77,7 @@ class Call {
       const auto vocabulary = vocabulary_of_commands();
       experiments::Experiment experiment =
           experiments::experiment_from(command_->config->entries(), vocabulary);
-      if (experiment.model.empty()) experiment.model = "temp_net";
+      if (models_of(experiment).empty()) experiment.model = "temp_net";
       return experiments::experiment_text(experiment, vocabulary);
     }
     const std::vector<SettingKey> keys = setting_keys(app);

@@ -1,5 +1,6 @@
 #include "experiment_folder.h"
 
+#include <algorithm>
 #include <optional>
 
 #include <perch/core/check.h>
@@ -43,13 +44,17 @@ void check_experiment_folder(const fs::path& folder, const Experiment& experimen
   const Json held = read_json(file);
   const Experiment other = experiment_from_json(held.at("experiment"), file.string());
   const Provenance made = provenance_from_json(held.at("provenance"), file.string());
-  const char* const what = other.model != experiment.model                  ? "network"
+  const std::vector<std::string> networks = models_of(experiment), held_networks = models_of(other);
+  const bool shares_a_network = std::ranges::any_of(networks, [&](const std::string& model) {
+    return std::ranges::find(held_networks, model) != held_networks.end();
+  });
+  const char* const what = !shares_a_network                                ? "network"
                            : made.data_checksum != provenance.data_checksum ? "data"
                                                                             : nullptr;
   if (what == nullptr) return;
   fail(ErrorCode::cannot_create,
        "{} holds an experiment with another {} ({}); choose another folder with --out",
-       folder.string(), what, other.model != experiment.model ? other.model : made.data);
+       folder.string(), what, shares_a_network ? made.data : network_names(other));
 }
 
 void write_experiment(const fs::path& folder, const Experiment& experiment,

@@ -35,7 +35,8 @@ bool trains_quantized(const Arguments& command) {
 
 /// What a step's time depends on most.
 std::string key_of(const Arguments& command) {
-  return fmt::format("{} width {} batch {}", trains_quantized(command) ? "quantized" : "float",
+  const char* const kind = trains_quantized(command) ? "quantized" : "float";
+  return fmt::format("{} {} width {} batch {}", kind, command.at(1),
                      option(command, "--width", "1"), option(command, "--batch-size", "64"));
 }
 

@@ -54,7 +54,9 @@ GridPlan plan_of(const Experiment& experiment, const Vocabulary& vocabulary, con
     StartPlan start;
     start.probe = start_command(experiment, cell, vocabulary);
     Arguments origin;  // of the start
-    if (files.any()) {
+    if (!begins_with_float(experiment, cell)) {
+      start.id.clear();
+    } else if (files.any()) {
       start.file = files.of(cell.seed);
       origin = {"file", files.digest(cell.seed)};
       start.id = fmt::format("{}-{}", files.name(cell.seed), eight_digits(origin, data_checksum));

@@ -10,8 +10,8 @@
 namespace perch::experiments {
 namespace {
 
-constexpr const char *method = "method", *file = "file";
-const std::vector<std::string> methods = {"qat", "ptq"};
+constexpr const char *method = "method", *file = "file", *start_of_cell = "start";
+const std::vector<std::string> methods = {"qat", "ptq"}, starts = {"float", "fresh"};
 // What makes the network and what it sees, for the float start too.
 const std::vector<std::string> network_settings = {"width", "input_scale"};
 // What compare says itself.
@@ -32,6 +32,14 @@ SettingKey method_key() {
           .usual = "qat"};
 }
 
+SettingKey start_key() {
+  return {.name = start_of_cell,
+          .kind = SettingKind::word,
+          .words = starts,
+          .description = "A cell begins with the float model, or with fresh weights",
+          .usual = "float"};
+}
+
 void check_value(const Setting& setting, const std::vector<SettingKey>& keys) {
   const SettingKey* const key = find_key(keys, setting.name);
   PERCH_CHECK(key != nullptr, "unknown setting \"{}\"; the nearest is \"{}\"", setting.name,
@@ -42,6 +50,9 @@ void check_value(const Setting& setting, const std::vector<SettingKey>& keys) {
 
 void check_start(const Experiment& experiment, const Vocabulary& vocabulary) {
   const bool given = start_file_of(experiment) != nullptr;
+  PERCH_CHECK(!given || models_of(experiment).size() == 1,
+              "the float start's file is of one network, the axis \"model\" has {}; leave it out",
+              models_of(experiment).size());
   PERCH_CHECK(!given || experiment.float_epochs == 0,
               "the float start has epochs, that it is trained, and a file, that it is; leave one "
               "out");
@@ -58,6 +69,7 @@ void check_start(const Experiment& experiment, const Vocabulary& vocabulary) {
 
 /// Adds what a setting is on the command line; nothing for those that the command does not have.
 void add(Arguments& to, const Setting& setting, const std::vector<SettingKey>& keys) {
+  if (setting.name == "model") return;  // no option, but what the command is about
   const SettingKey* const key = find_key(keys, setting.name);
   if (key != nullptr) append_options(to, *key, setting.value);
 }
@@ -81,10 +93,17 @@ std::string method_of(const Experiment& experiment, const Cell& cell) {
 }  // namespace
 
 std::vector<SettingKey> cell_keys(const Vocabulary& vocabulary) {
-  std::vector<SettingKey> keys = {method_key()};
+  std::vector<SettingKey> keys = {method_key(), start_key()};
   for (const SettingKey& key : vocabulary.train) {
     if (!among(reserved, key.name)) keys.push_back(key);
   }
+  return keys;
+}
+
+std::vector<SettingKey> axis_keys(const Vocabulary& vocabulary) {
+  std::vector<SettingKey> keys = cell_keys(vocabulary);
+  const SettingKey* const model = find_key(vocabulary.train, "model");
+  keys.push_back(model != nullptr ? *model : SettingKey{.name = "model"});
   return keys;
 }
 
@@ -100,14 +119,14 @@ std::vector<SettingKey> start_keys(const Vocabulary& vocabulary) {
 }
 
 void check(const Experiment& experiment, const Vocabulary& vocabulary) {
-  const std::vector<SettingKey> known = cell_keys(vocabulary);
+  const std::vector<SettingKey> known = cell_keys(vocabulary), of_axes = axis_keys(vocabulary);
   PERCH_CHECK(!experiment.seeds.empty(), "there are no seeds, so no cells; give at least one");
   for (const Axis& axis : experiment.grid) {
     PERCH_CHECK(!axis.values.empty(),
                 "the axis \"{}\" has no values, so the grid has no cells; give it one at least",
                 axis.name);
     for (const std::string& value : axis.values) {
-      check_value({axis.name, value}, known);
+      check_value({axis.name, value}, of_axes);
       PERCH_CHECK(std::ranges::count(axis.values, value) == 1,
                   "the axis \"{}\" has the value {} twice; leave one out", axis.name, value);
     }
@@ -132,14 +151,20 @@ void check(const Experiment& experiment, const Vocabulary& vocabulary) {
   PERCH_CHECK(!has_ptq || has_start(experiment),
               "method ptq quantizes a trained float model; set the start's epochs "
               "(--float-epochs) or its file (float.file)");
+  const bool has_axis =
+      std::ranges::find(experiment.grid, start_of_cell, &Axis::name) != experiment.grid.end();
+  PERCH_CHECK(
+      (!has_axis && find(experiment.train, start_of_cell) == nullptr) || has_start(experiment),
+      "start has no effect without a float start; set its epochs (--float-epochs) or its "
+      "file (float.file)");
   question_of(experiment);
 }
 
 Arguments start_command(const Experiment& experiment, const Cell& cell,
                         const Vocabulary& vocabulary) {
   Arguments command = {
-      "train",  experiment.model,          "--quantizer", "none",
-      "--seed", std::to_string(cell.seed), "--epochs",    std::to_string(experiment.float_epochs)};
+      "train",  model_of(experiment, cell), "--quantizer", "none",
+      "--seed", std::to_string(cell.seed),  "--epochs",    std::to_string(experiment.float_epochs)};
   for (const Setting& setting : experiment.start) add(command, setting, vocabulary.train);
   for (const Setting& setting : merged(experiment, cell)) {
     if (among(network_settings, setting.name) && find(experiment.start, setting.name) == nullptr) {
@@ -152,7 +177,12 @@ Arguments start_command(const Experiment& experiment, const Cell& cell,
 Arguments cell_command(const Experiment& experiment, const Cell& cell, const Vocabulary& vocabulary,
                        const std::string& start) {
   const bool trains = method_of(experiment, cell) != "ptq";
-  Arguments command = trains ? Arguments{"train", experiment.model} : Arguments{"quantize", start};
+  PERCH_CHECK(trains || begins_with_float(experiment, cell),
+              "cell {}: method ptq quantizes the float model, which start fresh leaves out; leave "
+              "one of them out",
+              label_of(experiment, cell));
+  Arguments command =
+      trains ? Arguments{"train", model_of(experiment, cell)} : Arguments{"quantize", start};
   if (trains) {
     command.insert(command.end(), {"--seed", std::to_string(cell.seed)});
     if (!start.empty()) command.insert(command.end(), {"--from", start});

@@ -15,9 +15,11 @@ struct Vocabulary {
   std::vector<SettingKey> train, quantize;
 };
 
-/// What a grid may vary: method (qat, ptq) and train's options, but for those that compare says
-/// itself (seed, save, ...).
+/// What a grid may vary: method (qat, ptq), start (float, fresh) and train's options, but for those
+/// that compare says itself (seed, save, ...).
 std::vector<SettingKey> cell_keys(const Vocabulary& vocabulary);
+/// The same, and model.
+std::vector<SettingKey> axis_keys(const Vocabulary& vocabulary);
 /// Of the float start: those of them that are not about quantization, without epochs; and
 /// file.
 std::vector<SettingKey> start_keys(const Vocabulary& vocabulary);

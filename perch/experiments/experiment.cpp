@@ -22,6 +22,17 @@ std::string to_string(const Settings& settings) {
   return text;
 }
 
+std::vector<std::string> models_of(const Experiment& experiment) {
+  const auto axis = std::ranges::find(experiment.grid, "model", &Axis::name);
+  if (axis != experiment.grid.end()) return axis->values;
+  if (experiment.model.empty()) return {};
+  return {experiment.model};
+}
+
+std::string network_names(const Experiment& experiment) {
+  return fmt::format("{}", fmt::join(models_of(experiment), " and "));
+}
+
 const std::string* start_file_of(const Experiment& experiment) {
   return find(experiment.start, "file");
 }
@@ -44,6 +55,17 @@ std::string question_of(const Experiment& experiment) {
   }
   if (std::ranges::find(varied, "granularity") != varied.end()) return "granularity";
   return varied.empty() ? "" : varied.front();
+}
+
+const std::string& model_of(const Experiment& experiment, const Cell& cell) {
+  const std::string* const own = find(cell.settings, "model");
+  return own == nullptr ? experiment.model : *own;
+}
+
+bool begins_with_float(const Experiment& experiment, const Cell& cell) {
+  const std::string* start = find(cell.settings, "start");
+  if (start == nullptr) start = find(experiment.train, "start");
+  return has_start(experiment) && (start == nullptr || *start != "fresh");
 }
 
 std::vector<Cell> cells_of(const Experiment& experiment) {

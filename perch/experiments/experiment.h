@@ -28,7 +28,7 @@ struct Axis {
 constexpr std::int64_t most_cells = 50'000;
 
 struct Experiment {
-  std::string model;
+  std::string model;  ///< empty where the axis "model" has them
   std::vector<std::int64_t> seeds = {0, 1, 2, 3};
   std::int64_t float_epochs = 0;  ///< of the float start that cells of a seed share; 0: none
   std::vector<Axis> grid;
@@ -36,6 +36,12 @@ struct Experiment {
   Settings start;        ///< of the float start; "file": one that is there already
   std::string question;  ///< the axis asked about; empty: granularity, else the first that varies
 };
+
+/// The networks: those of the axis "model", else the experiment's one.
+std::vector<std::string> models_of(const Experiment& experiment);
+
+/// "temp_net and ds_net"
+std::string network_names(const Experiment& experiment);
 
 /// The file of a float model that cells begin with; "{seed}" in it stands for the seed. Null where
 /// none is given.
@@ -51,6 +57,12 @@ struct Cell {
   Settings settings;  ///< one per axis, in their order
   std::int64_t seed;
 };
+
+/// The cell's network.
+const std::string& model_of(const Experiment& experiment, const Cell& cell);
+/// Whether the cell begins with the float model, as cells do where there is one, or with fresh
+/// weights, as the axis "start" may have it.
+bool begins_with_float(const Experiment& experiment, const Cell& cell);
 
 /// Every combination for every seed, the last axis fastest and the seeds outermost, so that an
 /// unfinished grid has whole seeds.

@@ -107,7 +107,7 @@ ConfigSchema experiment_schema(const Vocabulary& vocabulary) {
   return {std::move(top),
           {.name = "grid",
            .description = "The axes of a comparison, in their order, each with its values",
-           .keys = cell_keys(vocabulary),
+           .keys = axis_keys(vocabulary),
            .axes = true},
           std::move(train),
           std::move(start)};
@@ -149,8 +149,11 @@ Experiment experiment_from(std::span<const ConfigEntry> entries, const Vocabular
 }
 
 std::string experiment_text(const Experiment& experiment, const Vocabulary& vocabulary) {
-  const std::vector<SettingKey> keys = cell_keys(vocabulary);
-  std::string text = fmt::format("model = {}\n", written(nullptr, experiment.model));
+  const std::vector<SettingKey> keys = axis_keys(vocabulary);
+  std::string text;
+  if (!experiment.model.empty()) {
+    text += fmt::format("model = {}\n", written(nullptr, experiment.model));
+  }
   if (!experiment.question.empty()) {
     text += fmt::format("question = {}\n", written(nullptr, experiment.question));
   }

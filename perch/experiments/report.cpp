@@ -77,9 +77,9 @@ std::string warnings(const Results& results) {
 std::string report_html(const Results& results, const Findings& findings) {
   const Experiment& experiment = results.experiment;
   const std::string question = question_of(experiment);
-  const std::string title = question.empty() ? experiment.model
+  const std::string title = question.empty() ? network_names(experiment)
                                              : fmt::format("Does {} make a difference for {}?",
-                                                           question, experiment.model);
+                                                           question, network_names(experiment));
   return fmt::format(
              "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n<meta "
              "name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<link "

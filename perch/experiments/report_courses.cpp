@@ -47,7 +47,7 @@ Courses courses(const Results& results, const Findings& findings, const char* y_
   std::erase(names, question);
   Courses result;
   for (const Settings& settings : distinct(findings, names)) {
-    charts::LineChart chart{.title = title_of(settings, results.experiment.model),
+    charts::LineChart chart{.title = title_of(settings, network_names(results.experiment)),
                             .x_label = "epoch",
                             .y_label = y_label,
                             .x_names = {},
@@ -108,7 +108,7 @@ std::string accuracy_section(const Results& results, const Findings& findings) {
   const auto charts = distinct(findings, facets.charts);
   std::vector<Drawn> figures;
   for (const Settings& of_chart : charts) {
-    charts::LineChart chart{title_of(of_chart, results.experiment.model),
+    charts::LineChart chart{title_of(of_chart, network_names(results.experiment)),
                             facets.x->name,
                             "test accuracy, %",
                             facets.x->values,

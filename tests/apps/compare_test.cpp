@@ -102,6 +102,31 @@ TEST_CASE("a grid that is killed again and again ends as one that was not") {
   CHECK(results_in(killed) == results_in(whole));
 }
 
+TEST_CASE("networks are compared, from float models and from fresh weights") {
+  const TestFolder folder;
+  const std::string data = write_data(folder), out = folder / "out";
+  const Arguments command = {"compare",        "depthwise_net,temp_net",
+                             "--grid",         "start=float,fresh",
+                             "--float-epochs", "1",
+                             "--seeds",        "1",
+                             "--data",         data,
+                             "--out",          out};
+  CHECK(events(command).size() == 5);  // four cells and the result
+  const Json results = Json::parse(read_file(fs::path(out) / "results.json"));
+  int with_start = 0;
+  for (const Json& cell : results.at("cells")) {
+    CHECK(cell.at("status") == "done");
+    with_start += cell.at("start_accuracy").is_number();
+  }
+  CHECK(with_start == 2);
+  CHECK_THAT(read_file(fs::path(out) / "report.html"),
+             Catch::Contains("Does model make a difference for depthwise_net and temp_net?"));
+  // The folder goes on with a part of them, and with more.
+  Arguments fewer = command;
+  fewer[1] = std::string("temp_net");
+  CHECK(events(fewer).back().at("cells") == 2);
+}
+
 TEST_CASE("an interrupted grid says how it goes on") {
   const TestFolder folder;
   const std::string data = write_data(folder, 4000, 40), out = folder / "out";

@@ -68,6 +68,36 @@ TEST_CASE("cells become commands") {
                   "--augment", "--width", "0.5"});
 }
 
+TEST_CASE("networks and what cells begin with are axes, too") {
+  Experiment one = experiment();
+  one.model.clear();
+  one.seeds = {0};
+  one.grid = {{"model", {"temp_net", "ds_net"}}, {"start", {"float", "fresh"}}};
+  one.train = {};
+  CHECK_NOTHROW(check(one, vocabulary()));
+  CHECK(network_names(one) == "temp_net and ds_net");
+  const auto cells = cells_of(one);
+  REQUIRE(cells.size() == 4);
+  CHECK(label_of(one, cells[3]) == "ds_net-fresh-s0");
+  CHECK(start_command(one, cells[2], vocabulary())[1] == "ds_net");
+  CHECK(begins_with_float(one, cells[2]));
+  CHECK(cell_command(one, cells[2], vocabulary(), "start.h5") ==
+        Arguments{"train", "ds_net", "--seed", "0", "--from", "start.h5"});
+  CHECK_FALSE(begins_with_float(one, cells[3]));
+  CHECK(cell_command(one, cells[3], vocabulary(), "") ==
+        Arguments{"train", "ds_net", "--seed", "0"});
+
+  one.train = {{"method", "ptq"}};
+  CHECK_THROWS_WITH(cell_command(one, cells[3], vocabulary(), ""),
+                    Catch::Contains("ds_net-fresh-s0") && Catch::Contains("start fresh"));
+  one.train = {};
+  one.float_epochs = 0;
+  one.start = {};
+  CHECK_THROWS_WITH(check(one, vocabulary()), Catch::Contains("without a float start"));
+  one.start = {{"file", "a.h5"}};
+  CHECK_THROWS_WITH(check(one, vocabulary()), Catch::Contains("of one network"));
+}
+
 TEST_CASE("several words of one setting, and flags that are off") {
   Experiment one = experiment();
   one.float_epochs = 0;

@@ -94,8 +94,10 @@ std::string method_of(const Experiment& experiment, const Cell& cell) {
 
 std::vector<SettingKey> cell_keys(const Vocabulary& vocabulary) {
   std::vector<SettingKey> keys = {method_key(), start_key()};
-  for (const SettingKey& key : vocabulary.train) {
-    if (!among(reserved, key.name)) keys.push_back(key);
+  for (const auto* const options : {&vocabulary.train, &vocabulary.quantize}) {
+    for (const SettingKey& key : *options) {
+      if (!among(reserved, key.name) && find_key(keys, key.name) == nullptr) keys.push_back(key);
+    }
   }
   return keys;
 }
@@ -157,6 +159,15 @@ void check(const Experiment& experiment, const Vocabulary& vocabulary) {
       (!has_axis && find(experiment.train, start_of_cell) == nullptr) || has_start(experiment),
       "start has no effect without a float start; set its epochs (--float-epochs) or its "
       "file (float.file)");
+  const auto check_effect = [&](const std::string& name) {
+    PERCH_CHECK(has_ptq || find_key(vocabulary.quantize, name) == nullptr ||
+                    find_key(vocabulary.train, name) != nullptr,
+                "{} is of quantization after training, and no cell has the method ptq; leave it "
+                "out or add that (--methods)",
+                name);
+  };
+  for (const Axis& axis : experiment.grid) check_effect(axis.name);
+  for (const Setting& setting : experiment.train) check_effect(setting.name);
   question_of(experiment);
 }
 

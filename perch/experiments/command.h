@@ -15,8 +15,8 @@ struct Vocabulary {
   std::vector<SettingKey> train, quantize;
 };
 
-/// What a grid may vary: method (qat, ptq), start (float, fresh) and train's options, but for those
-/// that compare says itself (seed, save, ...).
+/// What a grid may vary: method (qat, ptq), start (float, fresh), train's options and quantize's,
+/// but for those that compare says itself (seed, save, ...).
 std::vector<SettingKey> cell_keys(const Vocabulary& vocabulary);
 /// The same, and model.
 std::vector<SettingKey> axis_keys(const Vocabulary& vocabulary);
@@ -26,7 +26,8 @@ std::vector<SettingKey> start_keys(const Vocabulary& vocabulary);
 
 /// Throws Error(usage) for an unknown name, a wrong value of an axis that is named above, a value
 /// of a flag that is neither true nor false, more than most_cells cells, a cell of method ptq
-/// without a float start, and a float start that is given and trained.
+/// without a float start, an option of quantize alone without a cell of method ptq, and a float
+/// start that is given and trained.
 void check(const Experiment& experiment, const Vocabulary& vocabulary);
 
 using Arguments = std::vector<std::string>;

@@ -24,7 +24,12 @@ Vocabulary vocabulary() {
       granularity = key_of(*find_flag_setting("granularity")),
       levels = key_of(*find_flag_setting("levels"));
   return {.train = {epochs, bits, quantizer, range, augment, width, granularity, levels},
-          .quantize = {bits, quantizer, range, granularity, levels}};
+          .quantize = {bits,
+                       quantizer,
+                       range,
+                       granularity,
+                       levels,
+                       {.name = "equalise", .kind = SettingKind::flag}}};
 }
 
 Experiment experiment() {
@@ -96,6 +101,21 @@ TEST_CASE("networks and what cells begin with are axes, too") {
   CHECK_THROWS_WITH(check(one, vocabulary()), Catch::Contains("without a float start"));
   one.start = {{"file", "a.h5"}};
   CHECK_THROWS_WITH(check(one, vocabulary()), Catch::Contains("of one network"));
+}
+
+TEST_CASE("options of quantization after training are settings of those cells") {
+  Experiment one = experiment();
+  one.grid = {{"method", {"qat", "ptq"}}, {"equalise", {"false", "true"}}};
+  one.train = {};
+  CHECK_NOTHROW(check(one, vocabulary()));
+  const auto cells = cells_of(one);
+  CHECK(cell_command(one, cells[1], vocabulary(), "start.h5") ==
+        cell_command(one, cells[0], vocabulary(), "start.h5"));
+  CHECK(cell_command(one, cells[3], vocabulary(), "start.h5") ==
+        Arguments{"quantize", "start.h5", "--equalise"});
+  one.grid[0].values = {"qat"};
+  CHECK_THROWS_WITH(check(one, vocabulary()),
+                    Catch::Contains("equalise") && Catch::Contains("ptq"));
 }
 
 TEST_CASE("several words of one setting, and flags that are off") {

@@ -67,6 +67,9 @@ TEST_CASE("compare runs a grid, and goes on with it where it is changed") {
 
   const std::string before = results_in(out);
   CHECK(count("cell", events(grid(data, out))) == 0);
+  Arguments dry = grid(data, out);
+  dry.emplace_back("--dry-run");
+  CHECK(events(dry).back().at("estimated_seconds") == 0.0);
   CHECK(results_in(out) == before);
   // A report alone gives the same files.
   const std::string report = read_file(fs::path(out) / "report.html");

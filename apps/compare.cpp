@@ -21,6 +21,7 @@
 #include <perch/datasets/cifar10.h>
 #include <perch/experiments/findings.h>
 #include <perch/io/folder_lock.h>
+#include <perch/layers/state.h>
 #include <perch/models/models.h>
 #include <perch/train/text.h>
 
@@ -238,6 +239,21 @@ std::vector<std::unique_ptr<Model>> networks_of(const Experiment& experiment, co
   return networks;
 }
 
+/// Bytes that the cells leave in the folder: model, predictions and the run's record; and, while
+/// one runs, its checkpoints with the optimizer's state.
+double space_needed(const GridPlan& left, const std::vector<std::unique_ptr<Model>>& networks,
+                    const Provenance& data) {
+  double largest = 0.0;
+  for (const auto& network : networks) {
+    const ParameterCount count = count_parameters(*network);
+    largest = std::max(largest, 4.0 * static_cast<double>(count.trainable + count.other));
+  }
+  constexpr double record = 100e3, per_prediction = 10.0, of_checkpoints = 8.0;
+  const auto models = static_cast<double>(left.cells.size() + left.starts.size());
+  return models * (largest + record + per_prediction * static_cast<double>(data.test_images)) +
+         of_checkpoints * largest;
+}
+
 /// What there is no result of yet: cells, those that failed too, and the starts that they wait for.
 GridPlan left_of(const GridPlan& plan, const fs::path& folder) {
   GridPlan left = plan;
@@ -291,6 +307,7 @@ void compare(const CompareFlags& flags, Output& output) {
   const GridProbe probe(left, provenance.train_images, provenance.test_images);
   const Way way = choose_way(flags.jobs, probe, waiting, flags.dry_run);
   if (flags.dry_run) return show_plan(plan, provenance, way, waiting, output);
+  check_space(folder, space_needed(left, networks, provenance));
   plan.side_by_side = provenance.side_by_side = way.arrangement.side_by_side;
   plan.threads = provenance.threads = way.arrangement.threads;
   if (way.one_by_one && way.side_by_side) {

@@ -57,6 +57,18 @@ void check_experiment_folder(const fs::path& folder, const Experiment& experimen
        folder.string(), what, shares_a_network ? made.data : network_names(other));
 }
 
+void check_space(const fs::path& folder, double bytes) {
+  std::error_code error;
+  fs::path there = folder;
+  while (!fs::exists(there, error) && there.has_relative_path()) there = there.parent_path();
+  const fs::space_info space = fs::space(there, error);
+  if (error || static_cast<double>(space.available) >= bytes) return;
+  fail(ErrorCode::cannot_create,
+       "{} has {:.0f} MB left, and the cells take about {:.0f} MB; make room, or choose another "
+       "folder with --out",
+       there.string(), static_cast<double>(space.available) / 1e6, bytes / 1e6);
+}
+
 void write_experiment(const fs::path& folder, const Experiment& experiment,
                       const Provenance& provenance, const std::vector<std::string>& ids) {
   const Json json = {

@@ -18,6 +18,10 @@ void check_experiment_folder(const std::filesystem::path& folder,
                              const perch::experiments::Experiment& experiment,
                              const perch::experiments::Provenance& provenance);
 
+/// Throws Error(cannot_create) where less than so many bytes are free in `folder`, or in the folder
+/// that it would be made in.
+void check_space(const std::filesystem::path& folder, double bytes);
+
 /// experiment.json, with the cells' identifiers.
 void write_experiment(const std::filesystem::path& folder,
                       const perch::experiments::Experiment& experiment,

@@ -248,6 +248,23 @@ TEST_CASE("compare refuses what cannot be compared before work starts") {
   refused_file("model = \n", {"line 1"});
 }
 
+TEST_CASE("a disk that cannot hold the cells is told before they run") {
+  if (run_process({"unshare", "--mount", "true"}, {}).exit_code != 0) {
+    WARN("no right to mount a small disk: not tested");
+    return;
+  }
+  const TestFolder folder;
+  const std::string data = write_data(folder), disk = folder / "disk";
+  fs::create_directory(disk);
+  const ProcessResult process = run_process(
+      {"unshare", "--mount", "sh", "-c",
+       "mount -t tmpfs -o size=4m none \"$1\" && exec \"$0\" compare temp_net --data \"$2\" "
+       "--out \"$1/out\" --seeds 3 --quiet",
+       PERCH_TEST_BINARY_DIR "/perch", disk, data},
+      {});
+  check_error(process, 73, {"4 MB left", "the cells take about", "--out"});
+}
+
 TEST_CASE("a folder belongs to one experiment and one process") {
   const TestFolder folder;
   const std::string data = write_data(folder), out = folder / "out";

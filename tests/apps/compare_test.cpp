@@ -105,6 +105,29 @@ TEST_CASE("a grid that is killed again and again ends as one that was not") {
   CHECK(results_in(killed) == results_in(whole));
 }
 
+TEST_CASE("a grid comes out the same with one thread, with two, and side by side") {
+  const TestFolder folder;
+  const std::string data = write_data(folder);
+  std::vector<std::string> outcomes;
+  const auto run = [&](Arguments command, const std::string& out, const char* jobs) {
+    Arguments rest = grid(data, out);
+    rest.back() = jobs;
+    command.emplace_back(PERCH_TEST_BINARY_DIR "/perch");
+    command.insert(command.end(), rest.begin(), rest.end());
+    const ProcessResult process = run_process(command, {});
+    INFO(process.err);
+    REQUIRE(process.exit_code == 0);
+    outcomes.push_back(results_in(out));
+    return Json::parse(read_file(fs::path(out) / "results.json")).at("provenance");
+  };
+  // The threads that a process has by itself are those of the cores that it may run on.
+  CHECK(run({"taskset", "--cpu-list", "0"}, folder / "one", "1").at("threads") == 1);
+  run({}, folder / "all", "1");
+  CHECK(run({}, folder / "side", "2").at("side_by_side") == 2);
+  CHECK(outcomes[1] == outcomes[0]);
+  CHECK(outcomes[2] == outcomes[0]);
+}
+
 TEST_CASE("networks are compared, from float models and from fresh weights") {
   const TestFolder folder;
   const std::string data = write_data(folder), out = folder / "out";

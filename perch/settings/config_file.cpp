@@ -73,6 +73,7 @@ class Reader {
       for (const toml::node& item : *list) entry.values.push_back(value(item, *key, table.axes));
     } else if (const std::string one = value(node, *key, false); many) {
       entry.values = parts_of(one);
+      entry.is_list = entry.values.size() > 1;
     } else {
       entry.values.push_back(one);
     }

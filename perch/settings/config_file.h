@@ -24,7 +24,7 @@ const ConfigTable* find_table(const ConfigSchema& schema, const std::string& nam
 struct ConfigEntry {
   std::string table, key;
   std::vector<std::string> values;  ///< one; several of keys that take them and of axes
-  bool is_list = false;             ///< as which it was written, even with one value
+  bool is_list = false;             ///< as which it was written, even with one value; commas too
   std::string origin;               ///< "perch.toml, line 7", "--set epochs=3"
   bool in_file = true;
 

@@ -56,6 +56,7 @@ TEST_CASE("a configuration is read in its order, with places") {
   CHECK(entries[4].table == "train");
   CHECK(entries[4].values == std::vector<std::string>{"-1", "0.5"});
   CHECK(entries[5].values == std::vector<std::string>{"8", "4"});
+  CHECK(entries[5].is_list);
   CHECK(entries[6].table == "grid");
   CHECK(entries[6].values == std::vector<std::string>{"per_tensor", "per_channel"});
   CHECK(entries[7].values == std::vector<std::string>{"-1,1", "-2,2"});

@@ -21,10 +21,15 @@ bool is_given(const CLI::App& command, const char* name) {
   return option != nullptr && option->count() > 0;
 }
 
-io::RunValue value_of(const CLI::Option& option) {
+/// A number stays text where the option takes text: a run called 007 is not called 7.
+io::RunValue value_of(const CLI::Option& option, const std::vector<SettingKey>& keys) {
   if (option.get_items_expected_max() == 0) return option.count() > 0;
-  if (option.count() == 0) return io::run_value(option.get_default_str());
-  return io::run_value(fmt::format("{}", fmt::join(option.results(), ",")));
+  const SettingKey* const key = find_key(keys, setting_name(option));
+  const std::string word = option.count() == 0
+                               ? option.get_default_str()
+                               : fmt::format("{}", fmt::join(option.results(), ","));
+  if (key != nullptr && key->kind == SettingKind::text) return word;
+  return io::run_value(word);
 }
 
 }  // namespace
@@ -36,9 +41,10 @@ std::vector<io::RunSetting> run_settings(const CLI::App& command,
   const bool none = quantizer->count() > 0 && quantizer->results().front() == "none";
   const bool elsewhere =
       none || is_given(command, "--quant-config") || is_given(command, "--scheme");
+  const std::vector<SettingKey> keys = setting_keys(command);
   std::vector<io::RunSetting> settings;
   for (const CLI::Option* option : command.get_options()) {
-    io::RunSetting setting{setting_name(*option), value_of(*option), option->count() == 0,
+    io::RunSetting setting{setting_name(*option), value_of(*option, keys), option->count() == 0,
                            option->get_group()};
     if (is_of_one_call(setting.name)) continue;
     if (setting.group == schedule_group && command.get_name() != "train") continue;

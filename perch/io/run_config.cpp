@@ -38,6 +38,16 @@ std::string line_of(const RunSetting& setting) {
   return std::visit(written, setting.value);
 }
 
+/// A comment ends where its line does, and has no control characters.
+std::string in_comment(std::string_view text) {
+  std::string result(text);
+  for (char& c : result) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < ' ' || byte == 0x7f) c = ' ';
+  }
+  return result;
+}
+
 }  // namespace
 
 RunValue run_value(const std::string& word) {
@@ -61,7 +71,7 @@ std::string to_string(const RunValue& value) {
 
 std::string run_config_text(std::string_view title, const std::vector<RunSetting>& settings,
                             std::string_view table) {
-  std::string text = fmt::format("# {}\n", title), group;
+  std::string text = fmt::format("# {}\n", in_comment(title)), group;
   if (!table.empty()) text += fmt::format("\n[{}]\n", table);
   for (const RunSetting& setting : settings) {
     if (setting.group != group) text += fmt::format("\n# {}\n", setting.group);
@@ -70,7 +80,7 @@ std::string run_config_text(std::string_view title, const std::vector<RunSetting
     const bool has_value = setting.value.index() != 0;
     const std::string origin = setting.is_default ? "default" : setting.origin;
     const bool told = has_value && !origin.empty();
-    text += fmt::format("{}{}\n", line_of(setting), told ? "  # " + origin : "");
+    text += fmt::format("{}{}\n", line_of(setting), told ? "  # " + in_comment(origin) : "");
   }
   return text;
 }

@@ -34,6 +34,10 @@ void RuleFiles::take(std::string& value) {
   File taken{file.stem().string(), fs::absolute(file).lexically_normal(), {}};
   taken.place = fs::path("quant_configs") / file_digest(file).substr(0, 8) / file.filename();
   for (const File& other : files_) {
+    if (other.source == taken.source) {  // by an axis, and for all cells
+      value = other.stem;
+      return;
+    }
     PERCH_CHECK(other.stem != taken.stem,
                 "{} and {} are both called {}, and cells are known by that; rename one",
                 other.source.string(), taken.source.string(), taken.stem);

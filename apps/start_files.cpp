@@ -43,11 +43,14 @@ StartFiles::StartFiles(const Experiment& experiment) {
   const std::string* const pattern = start_file_of(experiment);
   if (pattern == nullptr) return;
   constexpr std::string_view placeholder = "{seed}";
-  const std::size_t place = pattern->find(placeholder);
-  one_for_all_ = place == std::string::npos;
+  one_for_all_ = pattern->find(placeholder) == std::string::npos;
   for (const std::int64_t seed : experiment.seeds) {
+    const std::string number = std::to_string(seed);
     std::string file = *pattern;
-    if (!one_for_all_) file.replace(place, placeholder.size(), std::to_string(seed));
+    for (std::size_t at = file.find(placeholder); at != std::string::npos;
+         at = file.find(placeholder, at + number.size())) {
+      file.replace(at, placeholder.size(), number);
+    }
     std::error_code ignored;
     if (!fs::is_regular_file(file, ignored)) {
       fail(ErrorCode::missing_input,

@@ -67,6 +67,11 @@ TEST_CASE("files of rules are an axis, known by their content") {
                               "--grid", "method=qat,ptq", "--float-epochs", "1", "--seeds", "1",
                               "--data", data, "--out", out, "--jobs", "1"})) == 0);
 
+  // An axis goes before what is said for all cells, even with the same file.
+  CHECK(count("cell", events({"compare", "depthwise_net", "--set", "quant_config=" + few, "--grid",
+                              "quant_config=" + few + "," + many, "--seeds", "1", "--data", data,
+                              "--out", folder / "twice", "--jobs", "1", "--dry-run"})) == 2);
+
   const auto refused = [&](const std::string& files, int exit_code, Arguments more,
                            const std::vector<std::string>& words) {
     Arguments arguments = {
@@ -137,6 +142,7 @@ TEST_CASE("cells begin with a float model that is there, known by its content") 
     CHECK_FALSE(fs::exists(folder / "other"));
   };
   refused(folder / "none_{seed}.h5", 66, {}, {"none_0.h5", "train"});
+  refused(folder / "{seed}/none_{seed}.h5", 66, {}, {"0/none_0.h5", "train"});
   refused(file, 2, {"--float-epochs", "1"}, {"leave one out"});
   refused(file, 2, {"--set", "float.augment=true"}, {"float augment", "leave it out"});
   refused(file, 2, {"--set", "input_scale=raw"}, {"unit pixels", "input_scale = \"unit\""});

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <sstream>
 
 #include <CLI/CLI.hpp>
@@ -182,6 +183,8 @@ Experiment CompareFlags::experiment(const Vocabulary& vocabulary) const {
     PERCH_CHECK(seeds_.value_or(1) <= most_cells, "--seeds is {}, must be at most {}",
                 seeds_.value_or(0), most_cells);
     const std::int64_t count = seeds_.value_or(static_cast<std::int64_t>(result.seeds.size()));
+    PERCH_CHECK(first_seed_.value_or(0) <= std::numeric_limits<std::int64_t>::max() - count,
+                "--first-seed is {}, too large for {} seeds", first_seed_.value_or(0), count);
     result.seeds.clear();
     for (std::int64_t i = 0; i < count; ++i) result.seeds.push_back(first_seed_.value_or(0) + i);
   }

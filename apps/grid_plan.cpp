@@ -48,7 +48,8 @@ std::string eight_digits(const Arguments& command, const std::string& data_check
 GridPlan plan_of(const Experiment& experiment, const Vocabulary& vocabulary, const RuleFiles& rules,
                  const StartFiles& files, const std::string& data_checksum) {
   GridPlan plan;
-  std::set<std::string> starts, cells;
+  std::set<std::string> starts;
+  std::set<Arguments> cells;
   for (const Cell& cell : cells_of(experiment)) {
     const std::string label = label_of(experiment, cell);
     StartPlan start;
@@ -71,10 +72,9 @@ GridPlan plan_of(const Experiment& experiment, const Vocabulary& vocabulary, con
                                      : start.probe;
     Arguments whole = planned.command;
     whole.insert(whole.end(), origin.begin(), origin.end());
-    const std::string digits = eight_digits(whole, data_checksum);
     // Settings of training make no cells of quantization after it.
-    if (!cells.insert(digits).second) continue;
-    planned.id = label + "-" + digits;
+    if (!cells.insert(whole).second) continue;
+    planned.id = label + "-" + eight_digits(whole, data_checksum);
     check_command(rules.given(command), label);
     if (!start.id.empty() && starts.insert(start.id).second) {
       if (!start.command.empty()) check_command(start.command, label + ", float start");

@@ -256,6 +256,8 @@ TEST_CASE("compare refuses what cannot be compared before work starts") {
   }
   refused({"temp_net", "--question", "granularity"}, 2, {"question"});
   refused({"temp_net", "--seeds", "9000000000000000000"}, 2, {"--seeds", "at most"});
+  refused({"temp_net", "--seeds", "2", "--first-seed", "9223372036854775807"}, 2,
+          {"--first-seed", "too large"});
   refused({folder / "none.toml"}, 66, {"none.toml"});
   const auto refused_file = [&](const std::string& text, const std::vector<std::string>& words) {
     write_file(file, text);

@@ -175,7 +175,10 @@ std::string weight_figure(const LayerRecord* tensor, const LayerRecord* channels
 std::string level_figure(const LayerRecord* tensor, const LayerRecord* channels) {
   charts::LevelChart chart{title_of(tensor != nullptr ? *tensor : *channels) + ": levels", {}};
   const auto add = [&](const char* name, const LayerRecord* layer) {
-    if (layer == nullptr || !layer->histogram || layer->histogram->level_counts.empty()) return;
+    if (layer == nullptr || !layer->histogram) return;
+    // A kernel of zeros alone has a range without levels.
+    const auto& counts = layer->histogram->level_counts;
+    if (std::ranges::all_of(counts, [](std::int64_t count) { return count == 0; })) return;
     chart.uses.push_back({name, layer->histogram->level_counts});
   };
   add("one range", tensor);

@@ -71,6 +71,16 @@ TEST_CASE("kernels are drawn from the pair of the fewest bits, with the grid's l
   CHECK(count(page, "class=\"level c1\" x1") == 2 * 5);
 }
 
+TEST_CASE("a kernel of zeros alone is drawn without levels") {
+  CellResult zeros = cell("per_tensor", "4");
+  for (LayerRecord& layer : zeros.layers) {
+    layer.ranges = {{0.0, 0.0, 0.0}};
+    layer.histogram = {0.0, 0.0, {0, 0, 100}, {0, 0, 0, 0, 0}};
+  }
+  const std::string page = page_of({zeros});
+  CHECK_THAT(page, Contains("Histogram of the weights") && !Contains("nan"));
+}
+
 TEST_CASE("clipping over time is drawn where there is some, and said where there is none") {
   CellResult some = cell("per_tensor", "8"), none = cell("per_tensor", "4");
   for (std::size_t i = 0; i < 2; ++i) {

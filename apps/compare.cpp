@@ -378,6 +378,7 @@ Command add_compare(CLI::App& parent) {
       "  perch compare experiment.toml --out experiments/mine --dry-run");
   flags->add_to(*app);
   const auto check_cells = [flags] {
+    check_jobs(flags->jobs);
     const Vocabulary vocabulary = vocabulary_of_commands();
     Experiment experiment = flags->experiment(vocabulary);
     const RuleFiles rules(experiment);

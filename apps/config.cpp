@@ -197,8 +197,11 @@ void Config::apply() {
         if (entry.in_file != in_file || entry.table.empty() == own_table) continue;
         for (Given& given : given_by(entry)) {
           if (!takes(entry, *given.option) || closed.has(*given.option)) continue;
-          // The last --set counts.
-          std::erase_if(layer, [&](const Given& other) { return other.option == given.option; });
+          // The last --set counts, of a pair's flags too.
+          std::erase_if(layer, [&](const Given& other) {
+            return other.option == given.option ||
+                   (other.entry != &entry && other.entry->key == entry.key);
+          });
           layer.push_back(std::move(given));
         }
       }
@@ -246,7 +249,10 @@ Error Config::placed(const Error& error) const {
         command_.get_name() == "compare" && entry->table != "quantize" && entry->table != "analyze";
     const std::string name =
         entry->table == "float" ? "float " + entry->key : option_of(entry->key);
-    if (of_cells && about(name)) return at(*entry);
+    // What compare alone knows is no option there: question, method, an axis.
+    const bool named = message.starts_with(entry->key + " ") ||
+                       (entry->table == "grid" && about(fmt::format("axis \"{}\"", entry->key)));
+    if (of_cells && (named || about(name))) return at(*entry);
   }
   return error;
 }

@@ -41,11 +41,13 @@ class Call {
     std::vector<std::string> words = {command};
     // What is a setting of every training needs no network to be looked at.
     if (command == "compare") {
-      words.push_back(flags.file.ends_with(".toml") ? flags.file : "temp_net");
-      words.insert(words.end(), {"--out", "OUT"});
+      PERCH_CHECK(flags.file.empty() || flags.file.ends_with(".toml"),
+                  "{}: perch compare takes files whose names end in .toml; rename it", flags.file);
+      words.push_back(flags.file.empty() ? "temp_net" : flags.file);
+      if (!says("out", command)) words.insert(words.end(), {"--out", "OUT"});
     } else {
       if (!flags.file.empty()) words.insert(words.end(), {"--config", flags.file});
-      if (!says_model(command)) words.push_back(command == "train" ? "temp_net" : "MODEL.h5");
+      if (!says("model", command)) words.push_back(command == "train" ? "temp_net" : "MODEL.h5");
     }
     for (const std::string& text : flags.set) words.insert(words.end(), {"--set", text});
     std::ranges::reverse(words);  // CLI11 takes them backwards
@@ -78,7 +80,7 @@ class Call {
       experiments::Experiment experiment =
           experiments::experiment_from(command_->config->entries(), vocabulary);
       if (models_of(experiment).empty()) experiment.model = "temp_net";
-      return experiments::experiment_text(experiment, vocabulary);
+      return experiments::experiment_text(experiment, vocabulary) + own_table();
     }
     const std::vector<SettingKey> keys = setting_keys(app);
     std::vector<io::RunSetting> settings = run_settings(app, {});
@@ -93,17 +95,32 @@ class Call {
         setting.origin = source->origin;
       }
     }
-    std::string title = fmt::format("perch {}", app.get_name());
-    if (app.get_name() != "train") title += fmt::format("\n[{}]", app.get_name());
-    return io::run_config_text(title, settings);
+    const std::string name = app.get_name();
+    return io::run_config_text("perch " + name, settings, name == "train" ? "" : name);
   }
 
  private:
-  bool says_model(const std::string& command) const {
+  /// What the command needs, and has to be there to look at the rest.
+  bool says(const std::string& key, const std::string& command) const {
     return std::ranges::any_of(entries_, [&](const ConfigEntry& entry) {
       const bool at_the_top = command == "train" && entry.table.empty();
-      return entry.key == "model" && (at_the_top || entry.table == command);
+      return entry.key == key && (at_the_top || entry.table == command);
     });
+  }
+
+  /// [compare], of what is said there.
+  std::string own_table() const {
+    const CLI::App& app = *command_->app;
+    std::vector<io::RunSetting> settings;
+    for (const SettingKey& key : setting_keys(app)) {
+      const ConfigEntry* const source = command_->config->source_of(key.name);
+      if (source == nullptr) continue;
+      const std::string value = source->value();
+      settings.push_back({key.name, key.kind == SettingKind::flag ? io::RunValue(value == "true")
+                                                                  : io::RunValue(value)});
+    }
+    if (settings.empty()) return "";
+    return "\n" + io::run_config_text("Of this comparison alone", settings, app.get_name());
   }
 
   CLI::App app_;
@@ -117,11 +134,15 @@ std::vector<std::string> commands_of(const std::vector<ConfigEntry>& entries) {
   const auto has_table = [&](const std::string& table) {
     return std::ranges::find(entries, table, &ConfigEntry::table) != entries.end();
   };
+  const auto is_model = [](const ConfigEntry& entry) {
+    return entry.table.empty() && entry.key == "model";
+  };
   std::vector<std::string> commands;
-  if (has_table("grid")) {
+  const bool grid = has_table("grid");
+  if (!grid && (has_table("") || has_table("train"))) commands.emplace_back("train");
+  const bool compared = has_table("compare") || has_table("float");
+  if (grid || (compared && std::ranges::any_of(entries, is_model))) {
     commands.emplace_back("compare");
-  } else if (has_table("") || has_table("train")) {
-    commands.emplace_back("train");
   }
   for (const char* const command : {"quantize", "analyze"}) {
     if (has_table(command)) commands.emplace_back(command);

@@ -167,6 +167,10 @@ int most_side_by_side(std::size_t cells, const GridEstimate& one) {
 
 }  // namespace
 
+void check_jobs(const std::string& jobs) {
+  if (jobs != "auto") number_of(jobs);
+}
+
 Way choose_way(const std::string& jobs, const GridProbe& probe, std::size_t cells, bool wanted) {
   const int cores = thread_count();
   Way way{.arrangement = {1, cores}};

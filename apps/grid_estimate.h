@@ -51,6 +51,9 @@ struct Way {
   std::optional<GridEstimate> one_by_one = {}, side_by_side = {};
 };
 
+/// Throws Error(usage) unless `jobs` is "auto" or a number from 1 to 1024.
+void check_jobs(const std::string& jobs);
+
 /// `jobs` is "auto" or a number from 1 to 1024, else Error(usage). With "auto", and cells that wait
 /// for it, both ways are measured, and cells go side by side where that promises a tenth more. With
 /// a number, or nothing to choose, nothing is measured unless an estimate is `wanted`. A

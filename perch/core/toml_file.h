@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <system_error>
 
 #include <perch/core/check.h>
 
@@ -47,7 +48,8 @@ inline toml::table parse_toml(std::string_view text, const std::string& file) {
 /// Throws Error(missing_input) for a file that is not there, and as parse_toml() does.
 inline toml::table read_toml(const std::filesystem::path& file) {
   std::ifstream input(file, std::ios::binary);
-  if (!input) {
+  std::error_code ignored;
+  if (!input || std::filesystem::is_directory(file, ignored)) {  // which opens, and reads as empty
     fail(ErrorCode::missing_input, "cannot read {}; give an existing file", file.string());
   }
   std::ostringstream text;

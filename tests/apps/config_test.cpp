@@ -97,6 +97,9 @@ TEST_CASE("what a higher place says leaves out what it excludes below") {
   CHECK(shown({file, "--set", "scheme=n_bit"}, "weight_bits") ==
         "weight_bits = 4  # " + file + ", line 3");
   CHECK(shown({file, "--set", "scheme=n_bit"}, "quantizer").empty());
+  // The last --set of a key counts.
+  CHECK(shown({file, "--set", "granularity=per_tensor", "--set", "granularity=per_channel"},
+              "granularity") == "granularity = \"per_channel\"  # --set granularity=per_channel");
   // In one place they contradict each other.
   check_bad(folder, "model = \"temp_net\"\nscheme = \"n_bit\"\nquantizer = \"lsq\"\n",
             {"line", "--quantizer", "--scheme"});
@@ -134,6 +137,15 @@ TEST_CASE("what perch config shows is a configuration") {
   const std::string file = write(folder, text);
   CHECK(result({"config", "check", file}).at("commands") == Json({"compare"}));
   CHECK(result({"config", "show", file}).at("config") == text);
+
+  const std::string own = write(folder,
+                                "model = \"temp_net\"\ndata = \"D\"\n[grid]\nweight_bits = [8, 4]\n"
+                                "[compare]\nout = \"X\"\njobs = 2\nquiet = true\n");
+  const std::string compared = result({"config", "show", own}).at("config");
+  for (const char* line : {"out = \"X\"\n", "data = \"D\"\n", "jobs = \"2\"\n", "quiet = true\n"}) {
+    CHECK_THAT(compared.substr(compared.find("[compare]")), Catch::Contains(line));
+  }
+  CHECK(result({"config", "show", write(folder, compared)}).at("config") == compared);
 }
 
 TEST_CASE("compare takes a configuration, too, and a run's settings as those of its cells") {
@@ -179,8 +191,17 @@ TEST_CASE("bad configurations are refused with their place") {
   check_bad(folder, "[analyze]\nbudget = 0.5\n", {"line 2", "--budget"});
   check_bad(folder, "model = \"temp_net\"\n[grid]\nweight_bits = [8, 99]\n",
             {"line 3", "weight-bits is 99"});
+  check_bad(folder, "model = \"temp_net\"\n[grid]\nweight_bits = [8, 8]\n", {"line 3", "8 twice"});
+  check_bad(folder, "model = \"temp_net\"\n[grid]\nmethod = [\"ptq\"]\n", {"line 3", "method ptq"});
+  check_bad(folder, "model = \"temp_net\"\n[compare]\njobs = 0\n", {"line 3", "--jobs is 0"});
+  check_bad(folder, "model = \"temp_net\"\n[compare]\nquestion = \"range\"\n",
+            {"line 3", "question \"range\""});
+  check_error(
+      run_perch({"config", "check", write(folder, "[grid]\nweight_bits = [99]\n", "a.cfg")}), 2,
+      {"a.cfg", ".toml"});
   check_bad(folder, "[grid]\nweight_bits = [8]\n", {"there is no model"});
   check_error(run_perch({"train", "--config", folder / "none.toml"}), 66, {"none.toml"});
+  check_error(run_perch({"config", "check", folder.path().string()}), 66, {"existing file"});
   check_error(run_perch({"train", "temp_net", "--set", "epoch=1"}), 2, {"--set epoch=1", "epochs"});
   check_error(run_perch({"train", "temp_net", "--set", "weight_bits=99"}), 2,
               {"--set weight_bits=99", "--weight-bits is 99"});

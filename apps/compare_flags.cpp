@@ -95,6 +95,7 @@ void CompareFlags::add_to(CLI::App& app) {
       ->type_name("KEY=A,B,...")
       ->group(group)
       ->expected(1)
+      ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_option("--seeds", seeds_, "How many seeds each setting has; default: 4")
       ->type_name("N")

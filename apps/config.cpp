@@ -38,6 +38,9 @@ class Closed {
 
   bool has(const CLI::Option& option) const { return names_.contains(setting_name(option)); }
 
+  /// A flag that is off: it excludes nothing.
+  void close_alone(const CLI::Option& option) { names_.insert(setting_name(option)); }
+
   void close(const CLI::Option& option, const std::string& value) {
     const std::string name = setting_name(option);
     names_.insert(name);
@@ -123,6 +126,7 @@ void Config::add_set() {
                   "A setting that goes before the file's, as KEY=VALUE or TABLE.KEY=VALUE")
       ->type_name("KEY=VALUE")
       ->expected(1)
+      ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
@@ -216,7 +220,9 @@ void Config::apply() {
         }
       }
       for (const Given& given : layer) {
-        closed.close(*given.option, value_of(*given.option));
+        const bool off = given.results.empty() && given.option->get_items_expected_max() == 0;
+        off ? closed.close_alone(*given.option)
+            : closed.close(*given.option, value_of(*given.option));
         applied_.push_back(given);
       }
     }

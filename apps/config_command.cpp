@@ -191,6 +191,7 @@ std::vector<Command> add_config(CLI::App& parent) {
     command->add_option("--set", flags->set, "A setting that goes before the file's")
         ->type_name("KEY=VALUE")
         ->expected(1)
+        ->allow_extra_args(false)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   };
 

@@ -94,6 +94,7 @@ Command add_fetch(CLI::App& parent) {
                   "Where the archive is, instead of the official place; several in order")
       ->type_name("URL")
       ->expected(1)
+      ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app->add_flag("--quiet", flags->quiet, "No progress bar");
   return {app, [flags](Output& output) { fetch(*flags, output); }};

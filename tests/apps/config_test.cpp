@@ -100,9 +100,23 @@ TEST_CASE("what a higher place says leaves out what it excludes below") {
   // The last --set of a key counts.
   CHECK(shown({file, "--set", "granularity=per_tensor", "--set", "granularity=per_channel"},
               "granularity") == "granularity = \"per_channel\"  # --set granularity=per_channel");
+  // A flag that is off says nothing else.
+  const std::string kept = write(folder, "model = \"temp_net\"\nrun_dir = \"R\"\n", "kept.toml");
+  CHECK(shown({kept, "--set", "no_run_dir=false"}, "run_dir").starts_with("run_dir = \"R\""));
+  CHECK(shown({kept, "--set", "no_run_dir=true"}, "run_dir").empty());
   // In one place they contradict each other.
   check_bad(folder, "model = \"temp_net\"\nscheme = \"n_bit\"\nquantizer = \"lsq\"\n",
             {"line", "--quantizer", "--scheme"});
+}
+
+TEST_CASE("--set and --grid take one word each, so that anything may follow") {
+  const TestFolder folder;
+  const std::string data = write_data(folder);
+  CHECK(result({"train", "--set", "epochs=2", "temp_net", "--data", data, "--dry-run"})
+            .at("epochs") == 2);
+  CHECK(count("cell",
+              events({"compare", "--set", "seeds=1", "--grid", "optimizer=adam,sgd", "temp_net",
+                      "--data", data, "--out", folder / "out", "--jobs", "1", "--dry-run"})) == 2);
 }
 
 TEST_CASE("every command has its table and takes what it has from above the tables") {

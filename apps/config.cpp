@@ -24,12 +24,14 @@ const std::vector<std::vector<Names>> alternatives = {
     {{"quantizer"}, {"scheme"}, {"quant_config"}},
     {{"data"}, {"images", "labels", "test_images", "test_labels"}},
     {{"run_dir"}, {"no_run_dir"}},
+    {{"weight_bits"}, {"bits_schedule"}},
     {{"per_tensor", "per_channel"}, {"group_size"}},
     {{"per_channel"}, {"per_tensor"}},
     {{"symmetric"}, {"asymmetric"}},
     {{"narrow_range"}, {"full_range"}}};
-// What a scheme leaves open.
-const Names beside_scheme = {"weight_bits", "activation_bits", "fold_batch_norm", "integer_bias"};
+// What a scheme leaves open; n_bit the bits too.
+const Names beside_scheme = {"fold_batch_norm", "integer_bias"},
+            beside_n_bit = {"weight_bits", "activation_bits"};
 
 /// Options that lower places may not say any more.
 class Closed {
@@ -55,7 +57,8 @@ class Closed {
     if (!none && name != "scheme" && name != "quant_config") return;
     for (const CLI::Option* const other : command_.get_options()) {
       const std::string group = other->get_group(), other_name = setting_name(*other);
-      if (name == "scheme" && beside_scheme.contains(other_name)) continue;
+      const bool of_n_bit = value == "n_bit" && beside_n_bit.contains(other_name);
+      if (name == "scheme" && (of_n_bit || beside_scheme.contains(other_name))) continue;
       if (group == quantization_group || (none && group == schedule_group) ||
           (none && other_name == "calibrate")) {
         names_.insert(other_name);

@@ -1,5 +1,6 @@
 #include <algorithm>
-#include <array>
+#include <cstdint>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -54,8 +55,7 @@ void check_start(const Experiment& experiment, const Vocabulary& vocabulary) {
               "the float start's file is of one network, the axis \"model\" has {}; leave it out",
               models_of(experiment).size());
   PERCH_CHECK(!given || experiment.float_epochs == 0,
-              "the float start has epochs, that it is trained, and a file, that it is; leave one "
-              "out");
+              "float epochs train the start and a float file is it; leave one out");
   for (const Setting& setting : experiment.start) {
     check_value(setting, start_keys(vocabulary));
     if (setting.name == file) continue;
@@ -122,7 +122,8 @@ std::vector<SettingKey> start_keys(const Vocabulary& vocabulary) {
 
 void check(const Experiment& experiment, const Vocabulary& vocabulary) {
   const std::vector<SettingKey> known = cell_keys(vocabulary), of_axes = axis_keys(vocabulary);
-  PERCH_CHECK(!experiment.seeds.empty(), "there are no seeds, so no cells; give at least one");
+  PERCH_CHECK(!experiment.seeds.empty(),
+              "seeds are none, so there are no cells; give at least one");
   for (const Axis& axis : experiment.grid) {
     PERCH_CHECK(!axis.values.empty(),
                 "the axis \"{}\" has no values, so the grid has no cells; give it one at least",
@@ -145,6 +146,10 @@ void check(const Experiment& experiment, const Vocabulary& vocabulary) {
   }
   PERCH_CHECK(cells <= most_cells, "the grid has more than {} cells; give fewer values or seeds",
               most_cells);
+  std::set<std::int64_t> seeds;
+  for (const std::int64_t seed : experiment.seeds) {
+    PERCH_CHECK(seeds.insert(seed).second, "seeds have {} twice; leave one out", seed);
+  }
   const auto methods_axis = std::ranges::find(experiment.grid, method, &Axis::name);
   const std::string* const common = find(experiment.train, method);
   const bool has_ptq = methods_axis != experiment.grid.end()

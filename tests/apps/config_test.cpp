@@ -97,6 +97,9 @@ TEST_CASE("what a higher place says leaves out what it excludes below") {
   CHECK(shown({file, "--set", "scheme=n_bit"}, "weight_bits") ==
         "weight_bits = 4  # " + file + ", line 3");
   CHECK(shown({file, "--set", "scheme=n_bit"}, "quantizer").empty());
+  CHECK(shown({file, "--set", "scheme=default_8bit"}, "weight_bits").empty());
+  CHECK(shown({file, "--set", "bits_schedule=8,4"}, "weight_bits").empty());
+  CHECK_FALSE(shown({file, "--set", "bits_schedule=8,4"}, "bits_schedule").empty());
   // The last --set of a key counts.
   CHECK(shown({file, "--set", "granularity=per_tensor", "--set", "granularity=per_channel"},
               "granularity") == "granularity = \"per_channel\"  # --set granularity=per_channel");
@@ -207,6 +210,12 @@ TEST_CASE("bad configurations are refused with their place") {
             {"line 3", "weight-bits is 99"});
   check_bad(folder, "model = \"temp_net\"\n[grid]\nweight_bits = [8, 8]\n", {"line 3", "8 twice"});
   check_bad(folder, "model = \"temp_net\"\n[grid]\nmethod = [\"ptq\"]\n", {"line 3", "method ptq"});
+  check_bad(folder, "model = \"temp_net\"\nseeds = 0\n[grid]\nweight_bits = 8\n",
+            {"line 2", "seeds"});
+  check_bad(folder, "model = \"temp_net\"\nseeds = [1, 1]\n[grid]\nweight_bits = 8\n",
+            {"line 2", "1 twice"});
+  check_bad(folder, "model = \"temp_net\"\n[float]\nepochs = 1\nfile = \"x.h5\"\n",
+            {"line 4", "leave one out"});
   check_bad(folder, "model = \"temp_net\"\n[compare]\njobs = 0\n", {"line 3", "--jobs is 0"});
   check_bad(folder, "model = \"temp_net\"\n[compare]\nquestion = \"range\"\n",
             {"line 3", "question \"range\""});

@@ -22,6 +22,17 @@ fs::path cell_folder(const fs::path& folder, const std::string& id) {
   return folder / "cells" / id;
 }
 
+/// A cell that has run may have said an axis of one value for all cells, or the other way round:
+/// the command, and so the cell, is the same.
+Settings on_axes(const Settings& held, const Experiment& experiment) {
+  Settings settings;
+  for (const Axis& axis : experiment.grid) {
+    const std::string* const value = find(held, axis.name);
+    settings.push_back({axis.name, value == nullptr ? axis.values.front() : *value});
+  }
+  return settings;
+}
+
 }  // namespace
 
 void check_experiment_folder(const fs::path& folder, const Experiment& experiment,
@@ -98,7 +109,10 @@ Results read_results(const fs::path& folder) {
   results.provenance = provenance_from_json(json.at("provenance"), file.string());
   for (const Json& id : json.at("cells")) {
     ++results.all_cells;
-    if (auto cell = read_cell(folder, id)) results.cells.push_back(std::move(*cell));
+    auto cell = read_cell(folder, id);
+    if (!cell) continue;
+    cell->cell.settings = on_axes(cell->cell.settings, results.experiment);
+    results.cells.push_back(std::move(*cell));
   }
   return results;
 }

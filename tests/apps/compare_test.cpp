@@ -153,6 +153,24 @@ TEST_CASE("networks are compared, from float models and from fresh weights") {
   CHECK(events(fewer).back().at("cells") == 2);
 }
 
+TEST_CASE("a setting of all cells may become an axis of one value, and the other way round") {
+  const TestFolder folder;
+  const std::string data = write_data(folder), out = folder / "out";
+  const auto groups = [&](const std::string& bits, const std::string& seeds, std::size_t to_run) {
+    const auto lines = events({"compare", "depthwise_net", "--set", bits, "--set",
+                               "grid.granularity=per_tensor,per_channel", "--set", "seeds=" + seeds,
+                               "--data", data, "--out", out, "--jobs", "1"});
+    CHECK(count("cell", lines) == to_run);
+    return Json::parse(read_file(fs::path(out) / "results.json")).at("groups");
+  };
+  CHECK(groups("grid.weight_bits=8", "0,1", 4).size() == 2);
+  const Json all = groups("weight_bits=8", "0,1,2", 2);
+  REQUIRE(all.size() == 2);
+  CHECK(all.at(0).at("test_accuracy_percent").at("count") == 3);
+  CHECK(keys(all.at(0).at("settings")) == std::vector<std::string>{"granularity"});
+  CHECK(groups("grid.weight_bits=8", "0,1,2", 0).size() == 2);
+}
+
 TEST_CASE("an interrupted grid says how it goes on") {
   const TestFolder folder;
   const std::string data = write_data(folder, 4000, 40), out = folder / "out";

@@ -12,8 +12,8 @@
 
 #include <perch/experiments/results.h>
 
-/// Throws Error(cannot_create) when the folder holds something else, or an experiment with another
-/// network or other data.
+/// Throws Error(cannot_create) when the folder holds something else, or an experiment with other
+/// data or without any of the networks.
 void check_experiment_folder(const std::filesystem::path& folder,
                              const perch::experiments::Experiment& experiment,
                              const perch::experiments::Provenance& provenance);

@@ -7,6 +7,7 @@
 
 #include <perch/core/check.h>
 #include <perch/io/keras.h>
+#include <perch/io/run_config.h>
 #include <perch/train/monitor.h>
 
 #include "flags.h"
@@ -99,7 +100,13 @@ std::map<std::string, std::string> further_settings(const CLI::App& train) {
         "--ranges-until", "--batch-norm-until", "--bits-schedule", "--oscillations", "--dampen",
         "--freeze-oscillating"}) {
     const CLI::Option* const option = train.get_option(name);
-    if (option->count() > 0) settings[name] = fmt::format("{}", fmt::join(option->results(), ","));
+    if (option->count() == 0) continue;
+    // As a run's configuration writes numbers, which goes on with it: 1e-1 is 0.1.
+    std::vector<std::string> words;
+    for (const std::string& word : option->results()) {
+      words.push_back(io::to_string(io::run_value(word)));
+    }
+    settings[name] = fmt::format("{}", fmt::join(words, ","));
   }
   return settings;
 }

@@ -69,7 +69,7 @@ TEST_CASE("every run leaves a configuration that trains it again") {
        {"--quantizer none", "--scheme n_bit --weight-bits 4", "--bits-schedule 8,4",
         "--quantizer lsq --range-rate-factor 0.5", "--quantizer fixed --weight-range -1 1",
         "--optimizer sgd --momentum 0.9 --schedule cosine --warmup 3 --per-tensor --symmetric",
-        "--oscillations --dampen 0.1 --activations-from 1 --checkpoint-every 3 --resume auto",
+        "--oscillations --dampen 1e-1 --activations-from 1 --checkpoint-every 3 --resume auto",
         "--name 007", "--name 1.10", "--name a\nb"}) {
     INFO(flags);
     Arguments train = {"train",  "depthwise_net", "--data", data,
@@ -79,6 +79,8 @@ TEST_CASE("every run leaves a configuration that trains it again") {
     const Json run = result(train);
     const std::string config = run.at("run").get<std::string>() + "/config.toml";
     CHECK(result({"config", "check", config}).at("commands") == Json({"train"}));
+    CHECK(result({"train", "--config", config, "--resume", "auto"}).at("test_loss") ==
+          run.at("test_loss"));
     const Json again = result({"train", "--config", config, "--save", folder / "again"});
     CHECK(again.at("test_loss") == run.at("test_loss"));
     CHECK(again.at("name") == run.at("name"));

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <limits>
-#include <sstream>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -23,13 +22,6 @@ using namespace perch;
 using namespace perch::experiments;
 
 namespace {
-
-std::vector<std::string> parts_of(const std::string& text) {
-  std::vector<std::string> parts;
-  std::istringstream words(text);
-  for (std::string word; std::getline(words, word, ',');) parts.push_back(word);
-  return parts;
-}
 
 /// "KEY=VALUE"
 Setting assignment(const char* flag, const std::string& text) {

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <charconv>
-#include <sstream>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -55,9 +54,8 @@ void put(std::vector<Axis>& grid, const ConfigEntry& entry) {
 std::string written(const SettingKey* key, const std::string& value) {
   if (key != nullptr && key->count != SettingCount::one) {
     std::string items;
-    std::istringstream parts(value);
     const SettingKey item{.name = key->name, .kind = key->kind};
-    for (std::string part; std::getline(parts, part, ',');) {
+    for (const std::string& part : parts_of(value)) {
       items += (items.empty() ? "" : ", ") + written(&item, part);
     }
     return "[" + items + "]";

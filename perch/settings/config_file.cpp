@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <sstream>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -14,13 +13,6 @@ namespace {
 
 std::string name_in_file(const std::string& table, const std::string& key) {
   return table.empty() ? key : table + "." + key;
-}
-
-std::vector<std::string> parts_of(const std::string& text) {
-  std::vector<std::string> parts;
-  std::istringstream words(text);
-  for (std::string word; std::getline(words, word, ',');) parts.push_back(word);
-  return parts;
 }
 
 class Reader {

@@ -2,6 +2,7 @@
 #include <charconv>
 #include <cstdint>
 #include <sstream>
+#include <utility>
 
 #include <perch/core/check.h>
 #include <perch/core/suggest.h>
@@ -68,6 +69,13 @@ std::vector<std::string> names_of(std::span<const SettingKey> keys) {
   return names;
 }
 
+std::vector<std::string> parts_of(const std::string& text) {
+  std::vector<std::string> parts;
+  std::istringstream words(text);
+  for (std::string word; std::getline(words, word, ',');) parts.push_back(word);
+  return parts;
+}
+
 std::string option_of(std::string name) {
   std::ranges::replace(name, '_', '-');
   return "--" + name;
@@ -94,8 +102,7 @@ SettingKey key_of(const FlagSetting& setting) {
 
 std::string objection(const SettingKey& key, const std::string& value) {
   if (key.count == SettingCount::one) return objection_to_one(key, value);
-  std::istringstream parts(value);
-  for (std::string part; std::getline(parts, part, ',');) {
+  for (const std::string& part : parts_of(value)) {
     if (std::string found = objection_to_one(key, part); !found.empty()) return found;
   }
   return value.empty() ? "has no values" : "";
@@ -117,8 +124,7 @@ void append_options(std::vector<std::string>& to, const SettingKey& key, const s
     to.push_back(value);
     return;
   }
-  std::istringstream parts(value);
-  for (std::string part; std::getline(parts, part, ',');) to.push_back(part);
+  for (std::string& part : parts_of(value)) to.push_back(std::move(part));
 }
 
 }  // namespace perch

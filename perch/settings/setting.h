@@ -36,6 +36,8 @@ struct SettingKey {
 /// Null when there is none of that name.
 const SettingKey* find_key(std::span<const SettingKey> keys, const std::string& name);
 std::vector<std::string> names_of(std::span<const SettingKey> keys);
+/// What stands between commas.
+std::vector<std::string> parts_of(const std::string& text);
 /// "weight_bits" as "--weight-bits".
 std::string option_of(std::string name);
 

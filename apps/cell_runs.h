@@ -20,7 +20,8 @@ struct StartPlan {
 };
 
 struct CellPlan {
-  std::string id;
+  std::string id;      ///< its folder's name: the values of the axes that vary, and the digest
+  std::string digest;  ///< of its command and its start's, the data and perch's version
   perch::experiments::Cell cell;
   std::string start;                      ///< of the StartPlan; empty: fresh weights
   perch::experiments::Arguments command;  ///< as above, with the start's place for its file

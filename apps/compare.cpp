@@ -298,6 +298,10 @@ void compare(const CompareFlags& flags, Output& output) {
   starts.check_fit(experiment, networks);
   const fs::path folder = fs::absolute(flags.out).lexically_normal();
   check_experiment_folder(folder, experiment, provenance);
+  const auto held = cell_folders(folder);
+  for (CellPlan& cell : plan.cells) {
+    if (const auto found = held.find(cell.digest); found != held.end()) cell.id = found->second;
+  }
   std::vector<std::string> ids;
   for (const CellPlan& cell : plan.cells) ids.push_back(cell.id);
 

@@ -87,6 +87,16 @@ void write_experiment(const fs::path& folder, const Experiment& experiment,
   write_text(folder / description, json.dump(1) + "\n");
 }
 
+std::map<std::string, std::string> cell_folders(const fs::path& folder) {
+  std::map<std::string, std::string> found;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder / "cells", ignored)) {
+    const std::string name = entry.path().filename().string();
+    found[name.substr(name.rfind('-') + 1)] = name;
+  }
+  return found;
+}
+
 std::optional<CellResult> read_cell(const fs::path& folder, const std::string& id) {
   const fs::path file = cell_folder(folder, id) / "result.json";
   std::error_code ignored;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,6 +28,10 @@ void write_experiment(const std::filesystem::path& folder,
                       const perch::experiments::Experiment& experiment,
                       const perch::experiments::Provenance& provenance,
                       const std::vector<std::string>& ids);
+
+/// The cells' folders by the digests that their names end with: a cell keeps its name when axes
+/// come to vary.
+std::map<std::string, std::string> cell_folders(const std::filesystem::path& folder);
 
 /// Of a cell that has run; nothing for one that has not.
 std::optional<perch::experiments::CellResult> read_cell(const std::filesystem::path& folder,

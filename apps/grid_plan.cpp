@@ -37,10 +37,26 @@ void check_command(const Arguments& command, const std::string& label) {
   }
 }
 
-std::string eight_digits(const Arguments& command, const std::string& data_checksum) {
+/// The order in which options were said makes no other command.
+Arguments in_one_order(const Arguments& command) {
+  std::vector<Arguments> options(1);
+  for (const std::string& word : command) {
+    if (word.starts_with("--")) options.emplace_back();
+    options.back().push_back(word);
+  }
+  std::ranges::sort(options.begin() + 1, options.end());
+  Arguments sorted;
+  for (const Arguments& option : options) {
+    sorted.insert(sorted.end(), option.begin(), option.end());
+  }
+  return sorted;
+}
+
+/// Twelve hexadecimal digits.
+std::string digest_of(const Arguments& command, const std::string& data_checksum) {
   return datasets::sha256_of(
              fmt::format("{} {} {}", PERCH_VERSION, data_checksum, fmt::join(command, " ")))
-      .substr(0, 8);
+      .substr(0, 12);
 }
 
 }  // namespace
@@ -54,27 +70,29 @@ GridPlan plan_of(const Experiment& experiment, const Vocabulary& vocabulary, con
     const std::string label = label_of(experiment, cell);
     StartPlan start;
     start.probe = start_command(experiment, cell, vocabulary);
-    Arguments origin;  // of the start
+    Arguments origin;  // of the start, in one order
     if (!begins_with_float(experiment, cell)) {
       start.id.clear();
     } else if (files.any()) {
       start.file = files.of(cell.seed);
       origin = {"file", files.digest(cell.seed)};
-      start.id = fmt::format("{}-{}", files.name(cell.seed), eight_digits(origin, data_checksum));
+      start.id = fmt::format("{}-{}", files.name(cell.seed), digest_of(origin, data_checksum));
     } else if (experiment.float_epochs > 0) {
-      start.command = origin = start.probe;
-      start.id = fmt::format("s{}-{}", cell.seed, eight_digits(origin, data_checksum));
+      start.command = start.probe;
+      origin = in_one_order(start.command);
+      start.id = fmt::format("s{}-{}", cell.seed, digest_of(origin, data_checksum));
     }
     const std::string from = start.id.empty() ? "" : start_file;
     const Arguments command = cell_command(experiment, cell, vocabulary, from);
-    CellPlan planned{"", cell, start.id, rules.stored(command), {}};
+    CellPlan planned{"", "", cell, start.id, rules.stored(command), {}};
     planned.probe = planned.trains() ? rules.given(cell_command(experiment, cell, vocabulary, ""))
                                      : start.probe;
-    Arguments whole = planned.command;
+    Arguments whole = in_one_order(planned.command);
     whole.insert(whole.end(), origin.begin(), origin.end());
     // Settings of training make no cells of quantization after it.
     if (!cells.insert(whole).second) continue;
-    planned.id = label + "-" + eight_digits(whole, data_checksum);
+    planned.digest = digest_of(whole, data_checksum);
+    planned.id = label + "-" + planned.digest;
     check_command(rules.given(command), label);
     if (!start.id.empty() && starts.insert(start.id).second) {
       if (!start.command.empty()) check_command(start.command, label + ", float start");

@@ -171,6 +171,26 @@ TEST_CASE("a setting of all cells may become an axis of one value, and the other
   CHECK(groups("grid.weight_bits=8", "0,1,2", 0).size() == 2);
 }
 
+TEST_CASE("a grid that grows runs what is new, in whatever order it is said") {
+  const TestFolder folder;
+  const std::string data = write_data(folder);
+  const auto run = [&](const Arguments& settings) {
+    Arguments command = {"compare", "depthwise_net", "--seeds",      "1",      "--data",
+                         data,      "--out",         folder / "out", "--jobs", "1"};
+    command.insert(command.end(), settings.begin(), settings.end());
+    const std::vector<Json> lines = events(command);
+    CHECK(lines.back().at("failed") == 0);
+    return count("cell", lines);
+  };
+  CHECK(run({"--weight-bits", "8", "--set", "learning_rate=0.01", "--set", "batch_size=32"}) == 1);
+  CHECK(run({"--weight-bits", "8,4", "--set", "batch_size=32", "--set", "learning_rate=0.01"}) ==
+        1);
+  CHECK(run({"--set", "weight_bits=4", "--set", "batch_size=32", "--set", "learning_rate=0.01"}) ==
+        0);
+  CHECK(run({"--weight-bits", "4,8", "--granularity", "per_channel,per_tensor", "--set",
+             "learning_rate=0.01", "--set", "batch_size=32"}) == 4);
+}
+
 TEST_CASE("an interrupted grid says how it goes on") {
   const TestFolder folder;
   const std::string data = write_data(folder, 4000, 40), out = folder / "out";

@@ -114,7 +114,7 @@ TEST_CASE("what a higher place says leaves out what it excludes below") {
             {"line", "--quantizer", "--scheme"});
 }
 
-TEST_CASE("--set and --grid take one word each, so that anything may follow") {
+TEST_CASE("each --set and --grid takes one word, so that anything may follow") {
   const TestFolder folder;
   const std::string data = write_data(folder);
   CHECK(result({"train", "--set", "epochs=2", "temp_net", "--data", data, "--dry-run"})

@@ -92,15 +92,17 @@ TEST_CASE("a grid that is killed again and again ends as one that was not") {
   const TestFolder folder;
   const std::string data = write_data(folder), whole = folder / "whole", killed = folder / "killed";
   events(grid(data, whole));
-  int rounds = 0;
-  for (const char* seconds :
-       {"0.2", "0.4", "0.6", "0.9", "0.3", "0.5", "0.7", "0.8", "0.4", "0.6"}) {
-    const char* const signal = ++rounds % 2 == 0 ? "TERM" : "KILL";
+  const auto end = [&](const char* signal, const char* seconds) {
     Arguments command = {"timeout", "-s", signal, seconds, PERCH_TEST_BINARY_DIR "/perch"};
     const Arguments rest = grid(data, killed);
     command.insert(command.end(), rest.begin(), rest.end());
     run_process(command, {});
+  };
+  for (const char* seconds :
+       {"0.2", "0.4", "0.6", "0.9", "0.3", "0.5", "0.7", "0.8", "0.4", "0.6"}) {
+    end("KILL", seconds);
   }
+  for (const char* seconds : {"0.3", "0.6"}) end("TERM", seconds);
   events(grid(data, killed));
   CHECK(results_in(killed) == results_in(whole));
 }

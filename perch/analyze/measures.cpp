@@ -5,8 +5,8 @@
 #include <utility>
 
 #include <perch/analyze/measures.h>
-#include <perch/core/ops/slices.h>
 #include <perch/core/parallel.h>
+#include <perch/quant/range_rows.h>
 
 namespace perch {
 namespace {
@@ -72,11 +72,7 @@ GridUse::Rows GridUse::rows_of(const Tensor& seen, const Tensor& made) const {
     return {seen.reshape(row), made.reshape(row)};
   }
   const Granularity& granularity = quantizer_.spec().granularity;
-  const RangeAxes axes = range_axes(granularity, seen.shape(), channels_);
-  Shape shape = seen.shape();
-  if (axes.cut) shape = Shape(axes.cut_extents(shape, granularity.group_size));
-  const Slices slices(shape, axes.axes);
-  return {slices.gather(seen.reshape(shape)), slices.gather(made.reshape(shape))};
+  return {range_rows(seen, granularity, channels_), range_rows(made, granularity, channels_)};
 }
 
 GridUse::OfRange GridUse::measure(const float* seen, const float* made, std::int64_t size,
@@ -95,7 +91,7 @@ GridUse::OfRange GridUse::measure(const float* seen, const float* made, std::int
   for (std::int64_t i = 0; i < size; ++i) {
     const double x = double{seen[i]}, y = double{made[i]};
     result.fidelity.add(x, y);
-    result.clipped += seen[i] < grid.nudged_min || seen[i] > grid.nudged_max ? 1 : 0;
+    result.clipped += is_clipped(seen[i], grid) ? 1 : 0;
     if (grid.zero_range || !std::isfinite(y)) continue;
     const double level = std::clamp(std::round((y - lowest) / step), 0.0, highest_level);
     taken[static_cast<std::size_t>(level)] += 1;

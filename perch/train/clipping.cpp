@@ -2,8 +2,8 @@
 #include <string>
 #include <vector>
 
-#include <perch/core/ops/slices.h>
 #include <perch/layers/graph.h>
+#include <perch/quant/range_rows.h>
 #include <perch/quant/wrapper.h>
 #include <perch/train/clipping.h>
 #include <perch/train/trainer.h>
@@ -26,17 +26,12 @@ Count count(const Tensor& weight, const Quantizer& quantizer, const std::vector<
   if (quantizer.spec().observe_only || !mode.quantizes || mode.share != 1.0f || grids.empty()) {
     return {};
   }
-  const Granularity& granularity = quantizer.spec().granularity;
-  const RangeAxes axes = range_axes(granularity, weight.shape(), channels);
-  const Shape shape =
-      axes.cut ? Shape(axes.cut_extents(weight.shape(), granularity.group_size)) : weight.shape();
-  const Slices slices(shape, axes.axes);
-  const Tensor rows = slices.gather(weight.reshape(shape));
+  const Tensor rows = range_rows(weight, quantizer.spec().granularity, channels);
   Count result{.values = weight.size()};
   const float* value = rows.data();
   for (const QuantGrid& grid : grids) {
-    for (std::int64_t i = 0; i < slices.size(); ++i, ++value) {
-      result.clipped += *value < grid.nudged_min || *value > grid.nudged_max ? 1 : 0;
+    for (std::int64_t i = 0; i < rows.shape()[1]; ++i, ++value) {
+      result.clipped += is_clipped(*value, grid) ? 1 : 0;
     }
   }
   return result;

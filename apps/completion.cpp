@@ -37,7 +37,7 @@ void add(const CLI::App& app, const std::string& path, Tables& tables) {
     if (option->get_positional()) words.insert(words.end(), of_option.begin(), of_option.end());
     for (const std::string& name : option->get_lnames()) {
       words.push_back("--" + name);
-      if (option->get_items_expected_max() == 0) continue;
+      if (is_flag(*option)) continue;
       tables.values +=
           fmt::format("    '{} --{}') words='{}' ;;\n", path, name, fmt::join(of_option, " "));
     }

@@ -110,27 +110,27 @@ ConfigSchema config_schema() {
   return schema;
 }
 
-void Config::add_to_command_line() {
-  command_
-      .add_option("--config", file_,
-                  "Settings for what is not on the command line (docs/configuration.md)")
-      ->type_name("FILE.toml");
-  add_set();
-}
-
-void Config::add_to_command_line(const std::string& file) {
-  argument_ = &file;
-  add_set();
-}
-
-void Config::add_set() {
-  command_
-      .add_option("--set", set_,
+void add_set(CLI::App& command, std::vector<std::string>& set) {
+  command
+      .add_option("--set", set,
                   "A setting that goes before the file's, as KEY=VALUE or TABLE.KEY=VALUE")
       ->type_name("KEY=VALUE")
       ->expected(1)
       ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+void Config::add_to_command_line() {
+  command_
+      .add_option("--config", file_,
+                  "Settings for what is not on the command line (docs/configuration.md)")
+      ->type_name("FILE.toml");
+  add_set(command_, set_);
+}
+
+void Config::add_to_command_line(const std::string& file) {
+  argument_ = &file;
+  add_set(command_, set_);
 }
 
 void Config::relax_requirements() {
@@ -163,13 +163,9 @@ bool Config::takes(const ConfigEntry& entry, const CLI::Option& option) const {
 std::vector<Config::Given> Config::given_by(const ConfigEntry& entry) const {
   std::vector<Given> given;
   if (const FlagSetting* const setting = find_flag_setting(entry.key)) {
-    for (const FlagSetting::Value& value : setting->values) {
-      if (value.value != entry.value()) continue;
-      for (const char* const flag : {value.flag, value.second_flag}) {
-        if (flag == nullptr) continue;
-        if (CLI::Option* const option = command_.get_option_no_throw(flag)) {
-          given.push_back({option, {"true"}, &entry});
-        }
+    for (const std::string& flag : flags_of(*setting, entry.value())) {
+      if (CLI::Option* const option = command_.get_option_no_throw(flag)) {
+        given.push_back({option, {"true"}, &entry});
       }
     }
     return given;
@@ -179,9 +175,9 @@ std::vector<Config::Given> Config::given_by(const ConfigEntry& entry) const {
   given.push_back({option, {}, &entry});
   // What is the default anyway need not be said, and might be refused where it has no effect.
   if (entry.value() == option->get_default_str()) return given;
-  if (option->get_items_expected_max() == 0) {
+  if (is_flag(*option)) {
     if (entry.value() == "true") given.back().results = {"true"};
-  } else if (option->get_expected_max() > 1 && option->get_delimiter() == '\0') {
+  } else if (count_of(*option) == SettingCount::words) {
     given.back().results = entry.values;
   } else {
     given.back().results = {entry.value()};
@@ -223,7 +219,7 @@ void Config::apply() {
         }
       }
       for (const Given& given : layer) {
-        const bool off = given.results.empty() && given.option->get_items_expected_max() == 0;
+        const bool off = given.results.empty() && is_flag(*given.option);
         off ? closed.close_alone(*given.option)
             : closed.close(*given.option, value_of(*given.option));
         applied_.push_back(given);

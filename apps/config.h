@@ -17,6 +17,9 @@ class Option;
 /// [float].
 perch::ConfigSchema config_schema();
 
+/// --set, as often as wanted.
+void add_set(CLI::App& command, std::vector<std::string>& set);
+
 class Config {
  public:
   /// `command` is the subcommand whose options are meant; its name is its table's.
@@ -50,13 +53,11 @@ class Config {
  private:
   struct Given {
     CLI::Option* option;
-    std::vector<std::string> results;  ///< none: the flag is off
+    std::vector<std::string> results;  ///< none: the flag is off, or the default was said
     const perch::ConfigEntry* entry;
   };
   bool takes(const perch::ConfigEntry& entry, const CLI::Option& option) const;
   std::vector<Given> given_by(const perch::ConfigEntry& entry) const;
-
-  void add_set();
 
   CLI::App& command_;
   std::string file_;

@@ -29,12 +29,20 @@ struct ConfigFlags {
   std::vector<std::string> set;
 };
 
-/// One of the configured commands, as if called with a file.
+std::vector<ConfigEntry> entries_of(const ConfigFlags& flags) {
+  const ConfigSchema schema = config_schema();
+  std::vector<ConfigEntry> entries;
+  if (!flags.file.empty()) entries = read_config(flags.file, schema);
+  for (const std::string& text : flags.set) entries.push_back(parse_assignment(text, schema));
+  return entries;
+}
+
+/// One of the configured commands, as if called with a file, whose entries are known.
 class Call {
  public:
-  Call(const std::string& command, const ConfigFlags& flags)
-      : commands_{add_train(app_), add_quantize(app_), add_analyze(app_), add_compare(app_)},
-        entries_(entries_of(flags)) {
+  Call(const std::string& command, const ConfigFlags& flags,
+       const std::vector<ConfigEntry>& entries)
+      : commands_{add_train(app_), add_quantize(app_), add_analyze(app_), add_compare(app_)} {
     command_ = &*std::ranges::find_if(
         commands_, [&](const Command& each) { return each.app->get_name() == command; });
     command_->config->relax_requirements();
@@ -44,24 +52,17 @@ class Call {
       PERCH_CHECK(flags.file.empty() || flags.file.ends_with(".toml"),
                   "{}: perch compare takes files whose names end in .toml; rename it", flags.file);
       words.push_back(flags.file.empty() ? "temp_net" : flags.file);
-      if (!says("out", command)) words.insert(words.end(), {"--out", "OUT"});
+      if (!says(entries, "out", command)) words.insert(words.end(), {"--out", "OUT"});
     } else {
       if (!flags.file.empty()) words.insert(words.end(), {"--config", flags.file});
-      if (!says("model", command)) words.push_back(command == "train" ? "temp_net" : "MODEL.h5");
+      if (!says(entries, "model", command))
+        words.push_back(command == "train" ? "temp_net" : "MODEL.h5");
     }
     for (const std::string& text : flags.set) words.insert(words.end(), {"--set", text});
     std::ranges::reverse(words);  // CLI11 takes them backwards
     app_.parse(words);
     command_->config->read();
     command_->config->apply();
-  }
-
-  static std::vector<ConfigEntry> entries_of(const ConfigFlags& flags) {
-    const ConfigSchema schema = config_schema();
-    std::vector<ConfigEntry> entries;
-    if (!flags.file.empty()) entries = read_config(flags.file, schema);
-    for (const std::string& text : flags.set) entries.push_back(parse_assignment(text, schema));
-    return entries;
   }
 
   void check() const {
@@ -101,8 +102,9 @@ class Call {
 
  private:
   /// What the command needs, and has to be there to look at the rest.
-  bool says(const std::string& key, const std::string& command) const {
-    return std::ranges::any_of(entries_, [&](const ConfigEntry& entry) {
+  static bool says(const std::vector<ConfigEntry>& entries, const std::string& key,
+                   const std::string& command) {
+    return std::ranges::any_of(entries, [&](const ConfigEntry& entry) {
       const bool at_the_top = command == "train" && entry.table.empty();
       return entry.key == key && (at_the_top || entry.table == command);
     });
@@ -125,7 +127,6 @@ class Call {
 
   CLI::App app_;
   std::vector<Command> commands_;
-  std::vector<ConfigEntry> entries_;
   Command* command_ = nullptr;
 };
 
@@ -151,9 +152,9 @@ std::vector<std::string> commands_of(const std::vector<ConfigEntry>& entries) {
 }
 
 void check_file(const ConfigFlags& flags, Output& output) {
-  const std::vector<ConfigEntry> entries = Call::entries_of(flags);
+  const std::vector<ConfigEntry> entries = entries_of(flags);
   const std::vector<std::string> commands = commands_of(entries);
-  for (const std::string& command : commands) Call(command, flags).check();
+  for (const std::string& command : commands) Call(command, flags, entries).check();
   output.event({{"event", "result"},
                 {"file", flags.file},
                 {"settings", entries.size()},
@@ -164,13 +165,14 @@ void check_file(const ConfigFlags& flags, Output& output) {
 }
 
 void show(const ConfigFlags& flags, Output& output) {
+  const std::vector<ConfigEntry> entries = entries_of(flags);
   std::string command = flags.command;
   if (command.empty()) {
-    const auto commands = commands_of(Call::entries_of(flags));
+    const auto commands = commands_of(entries);
     command = commands.empty() ? "train" : commands.front();
   }
   check_choice("--for", command, configured);
-  const Call call(command, flags);
+  const Call call(command, flags, entries);
   call.check();
   const std::string text = call.text();
   output.event({{"event", "result"}, {"command", command}, {"config", text}});
@@ -187,19 +189,11 @@ std::vector<Command> add_config(CLI::App& parent) {
   app->footer(
       "Examples:\n  perch config show > perch.toml\n  perch config check perch.toml\n"
       "  perch config schema > perch.schema.json");
-  const auto add_set = [&](CLI::App* command) {
-    command->add_option("--set", flags->set, "A setting that goes before the file's")
-        ->type_name("KEY=VALUE")
-        ->expected(1)
-        ->allow_extra_args(false)
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  };
-
   CLI::App* const check =
       app->add_subcommand("check", "Check every key and value as the commands would");
   check->footer("Example:\n  perch config check examples/granularity.toml");
   check->add_option("FILE", flags->file, "Configuration")->type_name("FILE.toml")->required();
-  add_set(check);
+  add_set(*check, flags->set);
 
   CLI::App* const shown = app->add_subcommand(
       "show", "Print every setting, with its value, where that is from and what it means");
@@ -210,7 +204,7 @@ std::vector<Command> add_config(CLI::App& parent) {
       ->type_name("FILE.toml");
   shown->add_option("--for", flags->command, "Whose settings; default: what the file is for")
       ->type_name(fmt::format("{}", fmt::join(configured, "|")));
-  add_set(shown);
+  add_set(*shown, flags->set);
 
   CLI::App* const schema =
       app->add_subcommand("schema", "Print a JSON Schema, by which editors complete and check");

@@ -14,16 +14,11 @@ constexpr std::array of_one_call = {"help", "json", "config", "set", "dry_run", 
 
 SettingKind kind_of(const CLI::Option& option, const std::vector<std::string>& words) {
   const std::string type = option.get_type_name();
-  if (option.get_items_expected_max() == 0) return SettingKind::flag;
+  if (is_flag(option)) return SettingKind::flag;
   if (type == "N" || type.starts_with("N,")) return SettingKind::integer;
   if (type == "X" || type == "SHARE" || type == "MIN MAX") return SettingKind::number;
   const auto parts = static_cast<std::size_t>(std::ranges::count(type, '|')) + 1;
   return words.size() == parts ? SettingKind::word : SettingKind::text;
-}
-
-SettingCount count_of(const CLI::Option& option) {
-  if (option.get_delimiter() != '\0') return SettingCount::commas;
-  return option.get_expected_max() > 1 ? SettingCount::words : SettingCount::one;
 }
 
 /// Null unless the option is a flag of a pair.
@@ -37,6 +32,15 @@ const FlagSetting* pair_of(const CLI::Option& option) {
 }
 
 }  // namespace
+
+bool is_flag(const CLI::Option& option) {
+  return option.get_items_expected_max() == 0;
+}
+
+SettingCount count_of(const CLI::Option& option) {
+  if (option.get_delimiter() != '\0') return SettingCount::commas;
+  return option.get_expected_max() > 1 ? SettingCount::words : SettingCount::one;
+}
 
 std::string setting_name(const CLI::Option& option) {
   std::string name = option.get_single_name();

@@ -17,6 +17,10 @@ std::string setting_name(const CLI::Option& option);
 /// The same, but of a flag of a pair what the pair is about: "granularity" of --per-tensor.
 std::string pair_or_setting_name(const CLI::Option& option);
 
+/// Takes no value.
+bool is_flag(const CLI::Option& option);
+perch::SettingCount count_of(const CLI::Option& option);
+
 /// The words of "adam|adamw|sgd"; placeholders, in capitals, are none.
 std::vector<std::string> words_of(const CLI::Option& option);
 

@@ -23,7 +23,7 @@ bool is_given(const CLI::App& command, const char* name) {
 
 /// A number stays text where the option takes text: a run called 007 is not called 7.
 io::RunValue value_of(const CLI::Option& option, const std::vector<SettingKey>& keys) {
-  if (option.get_items_expected_max() == 0) return option.count() > 0;
+  if (is_flag(option)) return option.count() > 0;
   const SettingKey* const key = find_key(keys, setting_name(option));
   const std::string word = option.count() == 0
                                ? option.get_default_str()

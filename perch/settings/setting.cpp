@@ -100,6 +100,16 @@ SettingKey key_of(const FlagSetting& setting) {
   return key;
 }
 
+std::vector<std::string> flags_of(const FlagSetting& setting, const std::string& value) {
+  std::vector<std::string> flags;
+  for (const FlagSetting::Value& each : setting.values) {
+    if (each.value != value) continue;
+    flags.emplace_back(each.flag);
+    if (each.second_flag != nullptr) flags.emplace_back(each.second_flag);
+  }
+  return flags;
+}
+
 std::string objection(const SettingKey& key, const std::string& value) {
   if (key.count == SettingCount::one) return objection_to_one(key, value);
   for (const std::string& part : parts_of(value)) {
@@ -110,11 +120,8 @@ std::string objection(const SettingKey& key, const std::string& value) {
 
 void append_options(std::vector<std::string>& to, const SettingKey& key, const std::string& value) {
   if (const FlagSetting* const setting = find_flag_setting(key.name)) {
-    for (const FlagSetting::Value& each : setting->values) {
-      if (each.value != value) continue;
-      to.emplace_back(each.flag);
-      if (each.second_flag != nullptr) to.emplace_back(each.second_flag);
-    }
+    const std::vector<std::string> flags = flags_of(*setting, value);
+    to.insert(to.end(), flags.begin(), flags.end());
     return;
   }
   if (key.kind == SettingKind::flag && value == "false") return;

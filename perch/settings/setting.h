@@ -53,6 +53,8 @@ struct FlagSetting {
 std::span<const FlagSetting> flag_settings();
 const FlagSetting* find_flag_setting(const std::string& name);
 SettingKey key_of(const FlagSetting& setting);
+/// "--symmetric", "--narrow-range" of the value symmetric_narrow.
+std::vector<std::string> flags_of(const FlagSetting& setting, const std::string& value);
 
 /// Why `value` is none for `key` ("must be a whole number"); empty: it is one.
 std::string objection(const SettingKey& key, const std::string& value);

@@ -124,7 +124,7 @@ class CellRun final : public Run {
                        threads_of(plan_),
                        {"--predictions", (relative() / "predictions.csv").string(), "--json"}});
       case 2:
-        if (is_float()) return std::nullopt;
+        if (!quantizes(cell_.command)) return std::nullopt;
         return joined({{"analyze", result_.model},
                        plan_.evaluation,
                        threads_of(plan_),
@@ -168,12 +168,6 @@ class CellRun final : public Run {
 
  private:
   fs::path relative() const { return fs::path("cells") / cell_.id; }
-  /// By an axis or a setting of all cells.
-  bool is_float() const {
-    const auto quantizer = std::ranges::find(cell_.command, "--quantizer");
-    return quantizer != cell_.command.end() && *(quantizer + 1) == "none";
-  }
-
   Arguments making() {
     Arguments command = cell_.command;
     for (std::string& word : command) {

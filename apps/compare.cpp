@@ -221,14 +221,10 @@ std::string table_of(const Results& results, const Findings& findings) {
 /// A network of each kind and width that the grid has.
 std::vector<std::unique_ptr<Model>> networks_of(const Experiment& experiment, const Shape& image) {
   std::vector<std::optional<float>> widths;
-  for (const Axis& axis : experiment.grid) {
-    if (axis.name != "width") continue;
-    for (const std::string& value : axis.values) widths.emplace_back(std::stof(value));
+  for (const std::string& value : values_of(experiment, "width")) {
+    widths.emplace_back(std::stof(value));
   }
-  const std::string* const common = find(experiment.train, "width");
-  if (widths.empty()) {
-    widths.push_back(common == nullptr ? std::nullopt : std::optional(std::stof(*common)));
-  }
+  if (widths.empty()) widths.emplace_back();
   std::vector<std::unique_ptr<Model>> networks;
   for (const std::string& model : models_of(experiment)) {
     for (const auto& width : widths) {

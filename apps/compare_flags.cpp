@@ -31,24 +31,6 @@ Setting assignment(const char* flag, const std::string& text) {
   return {text.substr(0, equals), text.substr(equals + 1)};
 }
 
-void put(Settings& settings, const Setting& setting) {
-  const auto found = std::ranges::find(settings, setting.name, &Setting::name);
-  if (found == settings.end()) {
-    settings.push_back(setting);
-  } else {
-    found->value = setting.value;
-  }
-}
-
-void put(std::vector<Axis>& grid, const std::string& name, const std::string& values) {
-  const auto found = std::ranges::find(grid, name, &Axis::name);
-  if (found == grid.end()) {
-    grid.push_back({name, parts_of(values)});
-  } else {
-    found->values = parts_of(values);
-  }
-}
-
 }  // namespace
 
 Vocabulary vocabulary_of_commands() {
@@ -159,14 +141,14 @@ Experiment CompareFlags::experiment(const Vocabulary& vocabulary) const {
        {"weight_bits", &weight_bits_},
        {"activation_bits", &activation_bits_}}};
   for (const auto& [name, values] : axes) {
-    if (!values->empty()) put(result.grid, name, *values);
+    if (!values->empty()) put(result.grid, {name, parts_of(*values)});
   }
   for (const std::string& text : grid_) {
     const auto [name, values] = assignment("--grid", text);
-    put(result.grid, name, values);
+    put(result.grid, {name, parts_of(values)});
   }
   take_model(result);
-  if (epochs_) put(result.train, {"epochs", std::to_string(*epochs_)});
+  if (epochs_) put(result.train, Setting{"epochs", std::to_string(*epochs_)});
   if (float_epochs_) result.float_epochs = *float_epochs_;
   if (!question_.empty()) result.question = question_;
   if (seeds_ || first_seed_) {

@@ -24,25 +24,17 @@ constexpr std::size_t most_configurations = 6;
 // In passes over as many images: what analyze does with 256, and a calibration of quantize.
 constexpr double analysis_images = 2048.0, calibration_images = 1024.0;
 
-std::string option(const Arguments& command, const std::string& name, const char* otherwise) {
-  const auto found = std::ranges::find(command, name);
-  return found == command.end() || found + 1 == command.end() ? otherwise : *(found + 1);
-}
-
-bool trains_quantized(const Arguments& command) {
-  return option(command, "--quantizer", "") != "none";
-}
-
 /// What a step's time depends on most.
 std::string key_of(const Arguments& command) {
-  const char* const kind = trains_quantized(command) ? "quantized" : "float";
+  const char* const kind = quantizes(command) ? "quantized" : "float";
   return fmt::format("{} {} width {} batch {}", kind, command.at(1),
-                     option(command, "--width", "1"), option(command, "--batch-size", "64"));
+                     option_in(command, "--width").value_or("1"),
+                     option_in(command, "--batch-size").value_or("64"));
 }
 
 double number(const Arguments& command, const std::string& name, double otherwise) {
-  const std::string text = option(command, name, "");
-  return text.empty() ? otherwise : std::atof(text.c_str());
+  const auto text = option_in(command, name);
+  return text ? std::atof(text->c_str()) : otherwise;
 }
 
 }  // namespace
@@ -73,7 +65,7 @@ const Pace& GridProbe::pace_of(const Arguments& command, const Paces& paces) con
   const auto found = paces.find(key_of(command));
   if (found != paces.end()) return found->second;
   const auto like = std::ranges::find_if(configurations_, [&](const Configuration& other) {
-    return trains_quantized(other.command) == trains_quantized(command);
+    return quantizes(other.command) == quantizes(command);
   });
   const auto& nearest = like == configurations_.end() ? configurations_.front() : *like;
   return paces.at(nearest.key);
@@ -100,7 +92,7 @@ double GridProbe::seconds_of(const CellPlan& cell, const Paces& paces) const {
   } else {
     seconds += (2.0 * test_images_ + calibration_images) / rate;
   }
-  if (!cell.trains() || trains_quantized(cell.command)) {
+  if (!cell.trains() || quantizes(cell.command)) {
     seconds += pace.start_seconds * test_share_ + analysis_images / rate;
   }
   return seconds;

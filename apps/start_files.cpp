@@ -21,11 +21,9 @@ namespace {
 
 /// What the experiment feeds its networks with.
 std::set<std::string> input_scales(const Experiment& experiment) {
-  for (const Axis& axis : experiment.grid) {
-    if (axis.name == "input_scale") return {axis.values.begin(), axis.values.end()};
-  }
-  const std::string* const common = find(experiment.train, "input_scale");
-  return {common == nullptr ? scale_name(InputScale::unit) : *common};
+  const std::vector<std::string> said = values_of(experiment, "input_scale");
+  if (said.empty()) return {scale_name(InputScale::unit)};
+  return {said.begin(), said.end()};
 }
 
 void take_weights(Model& model, Model& network, const fs::path& file) {

@@ -85,8 +85,7 @@ Settings merged(const Experiment& experiment, const Cell& cell) {
 }
 
 std::string method_of(const Experiment& experiment, const Cell& cell) {
-  const Settings all = merged(experiment, cell);
-  const std::string* const found = find(all, method);
+  const std::string* const found = setting_of(experiment, cell, method);
   return found == nullptr ? "qat" : *found;
 }
 
@@ -150,20 +149,13 @@ void check(const Experiment& experiment, const Vocabulary& vocabulary) {
   for (const std::int64_t seed : experiment.seeds) {
     PERCH_CHECK(seeds.insert(seed).second, "seeds have {} twice; leave one out", seed);
   }
-  const auto methods_axis = std::ranges::find(experiment.grid, method, &Axis::name);
-  const std::string* const common = find(experiment.train, method);
-  const bool has_ptq = methods_axis != experiment.grid.end()
-                           ? among(methods_axis->values, "ptq")
-                           : common != nullptr && *common == "ptq";
+  const bool has_ptq = among(values_of(experiment, method), "ptq");
   PERCH_CHECK(!has_ptq || has_start(experiment),
               "method ptq quantizes a trained float model; set the start's epochs "
               "(--float-epochs) or its file (float.file)");
-  const bool has_axis =
-      std::ranges::find(experiment.grid, start_of_cell, &Axis::name) != experiment.grid.end();
-  PERCH_CHECK(
-      (!has_axis && find(experiment.train, start_of_cell) == nullptr) || has_start(experiment),
-      "start has no effect without a float start; set its epochs (--float-epochs) or its "
-      "file (float.file)");
+  PERCH_CHECK(values_of(experiment, start_of_cell).empty() || has_start(experiment),
+              "start has no effect without a float start; set its epochs (--float-epochs) or its "
+              "file (float.file)");
   const auto check_effect = [&](const std::string& name) {
     PERCH_CHECK(has_ptq || find_key(vocabulary.quantize, name) == nullptr ||
                     find_key(vocabulary.train, name) != nullptr,
@@ -174,6 +166,16 @@ void check(const Experiment& experiment, const Vocabulary& vocabulary) {
   for (const Axis& axis : experiment.grid) check_effect(axis.name);
   for (const Setting& setting : experiment.train) check_effect(setting.name);
   question_of(experiment);
+}
+
+std::optional<std::string> option_in(const Arguments& command, const std::string& option) {
+  const auto found = std::ranges::find(command, option);
+  if (found == command.end() || found + 1 == command.end()) return std::nullopt;
+  return *(found + 1);
+}
+
+bool quantizes(const Arguments& command) {
+  return option_in(command, "--quantizer") != "none";
 }
 
 Arguments start_command(const Experiment& experiment, const Cell& cell,

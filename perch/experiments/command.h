@@ -1,6 +1,7 @@
 // From cells to the commands that run them.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,11 @@ std::vector<SettingKey> start_keys(const Vocabulary& vocabulary);
 void check(const Experiment& experiment, const Vocabulary& vocabulary);
 
 using Arguments = std::vector<std::string>;
+
+/// The word behind an option; nothing where it is not there.
+std::optional<std::string> option_in(const Arguments& command, const std::string& option);
+/// Not with --quantizer none.
+bool quantizes(const Arguments& command);
 
 /// "train MODEL --quantizer none ...", without data and places. Settings that make the network
 /// (width, input_scale) are the cell's.

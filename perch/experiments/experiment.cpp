@@ -22,11 +22,36 @@ std::string to_string(const Settings& settings) {
   return text;
 }
 
-std::vector<std::string> models_of(const Experiment& experiment) {
-  const auto axis = std::ranges::find(experiment.grid, "model", &Axis::name);
+void put(Settings& settings, const Setting& setting) {
+  const auto found = std::ranges::find(settings, setting.name, &Setting::name);
+  if (found == settings.end()) {
+    settings.push_back(setting);
+  } else {
+    *found = setting;
+  }
+}
+
+void put(std::vector<Axis>& grid, const Axis& axis) {
+  const auto found = std::ranges::find(grid, axis.name, &Axis::name);
+  if (found == grid.end()) {
+    grid.push_back(axis);
+  } else {
+    *found = axis;
+  }
+}
+
+std::vector<std::string> values_of(const Experiment& experiment, const std::string& setting) {
+  const auto axis = std::ranges::find(experiment.grid, setting, &Axis::name);
   if (axis != experiment.grid.end()) return axis->values;
-  if (experiment.model.empty()) return {};
-  return {experiment.model};
+  const std::string* const common = find(experiment.train, setting);
+  if (common == nullptr) return {};
+  return {*common};
+}
+
+std::vector<std::string> models_of(const Experiment& experiment) {
+  std::vector<std::string> models = values_of(experiment, "model");
+  if (models.empty() && !experiment.model.empty()) models.push_back(experiment.model);
+  return models;
 }
 
 std::string network_names(const Experiment& experiment) {
@@ -57,14 +82,19 @@ std::string question_of(const Experiment& experiment) {
   return varied.empty() ? "" : varied.front();
 }
 
+const std::string* setting_of(const Experiment& experiment, const Cell& cell,
+                              const std::string& setting) {
+  const std::string* const own = find(cell.settings, setting);
+  return own != nullptr ? own : find(experiment.train, setting);
+}
+
 const std::string& model_of(const Experiment& experiment, const Cell& cell) {
   const std::string* const own = find(cell.settings, "model");
   return own == nullptr ? experiment.model : *own;
 }
 
 bool begins_with_float(const Experiment& experiment, const Cell& cell) {
-  const std::string* start = find(cell.settings, "start");
-  if (start == nullptr) start = find(experiment.train, "start");
+  const std::string* const start = setting_of(experiment, cell, "start");
   return has_start(experiment) && (start == nullptr || *start != "fresh");
 }
 

@@ -24,6 +24,10 @@ struct Axis {
   std::vector<std::string> values;  ///< all different
 };
 
+/// In the place of the one of that name, or behind the others.
+void put(Settings& settings, const Setting& setting);
+void put(std::vector<Axis>& grid, const Axis& axis);
+
 /// What a grid may hold: far more than anybody trains.
 constexpr std::int64_t most_cells = 50'000;
 
@@ -36,6 +40,9 @@ struct Experiment {
   Settings start;        ///< of the float start; "file": one that is there already
   std::string question;  ///< the axis asked about; empty: granularity, else the first that varies
 };
+
+/// What a setting is in the grid: its axis' values, else that of all cells, else none.
+std::vector<std::string> values_of(const Experiment& experiment, const std::string& setting);
 
 /// The networks: those of the axis "model", else the experiment's one.
 std::vector<std::string> models_of(const Experiment& experiment);
@@ -58,6 +65,9 @@ struct Cell {
   std::int64_t seed;
 };
 
+/// What a setting is in a cell: its own value, else that of all cells. Null: not said.
+const std::string* setting_of(const Experiment& experiment, const Cell& cell,
+                              const std::string& setting);
 /// The cell's network.
 const std::string& model_of(const Experiment& experiment, const Cell& cell);
 /// Whether the cell begins with the float model, as cells do where there is one, or with fresh

@@ -32,24 +32,6 @@ std::vector<std::int64_t> seeds_of(const ConfigEntry& entry) {
   return seeds;
 }
 
-void put(Settings& settings, const ConfigEntry& entry) {
-  const auto found = std::ranges::find(settings, entry.key, &Setting::name);
-  if (found == settings.end()) {
-    settings.push_back({entry.key, entry.value()});
-  } else {
-    found->value = entry.value();
-  }
-}
-
-void put(std::vector<Axis>& grid, const ConfigEntry& entry) {
-  const auto found = std::ranges::find(grid, entry.key, &Axis::name);
-  if (found == grid.end()) {
-    grid.push_back({entry.key, entry.values});
-  } else {
-    found->values = entry.values;
-  }
-}
-
 /// As TOML has it: a list of several, text in quotes.
 std::string written(const SettingKey* key, const std::string& value) {
   if (key != nullptr && key->count != SettingCount::one) {
@@ -118,12 +100,12 @@ Experiment experiment_from(std::span<const ConfigEntry> entries, const Vocabular
   for (const ConfigEntry& entry : entries) {
     const bool top = entry.table.empty();
     if (entry.table == "grid") {
-      put(experiment.grid, entry);
+      put(experiment.grid, {entry.key, entry.values});
     } else if (entry.table == "float") {
       if (entry.key == "epochs") {
         experiment.float_epochs = whole_number(entry, entry.values.front());
       } else {
-        put(experiment.start, entry);
+        put(experiment.start, {entry.key, entry.value()});
       }
     } else if (top && entry.key == "model") {
       experiment.model = entry.value();
@@ -137,7 +119,7 @@ Experiment experiment_from(std::span<const ConfigEntry> entries, const Vocabular
       // A run's configuration has every setting; those at their defaults make no other cells.
       const bool of_file = top && entry.in_file;
       if (of_file && entry.value() == key->usual) continue;
-      put(of_file ? of_all : experiment.train, entry);
+      put(of_file ? of_all : experiment.train, {entry.key, entry.value()});
     }
   }
   for (const Setting& setting : of_all) {

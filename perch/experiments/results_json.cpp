@@ -12,16 +12,6 @@ Json or_null(const std::optional<T>& value) {
   return value ? Json(*value) : Json();
 }
 
-std::optional<double> optional_number(const Json& json, const char* key) {
-  const auto found = json.find(key);
-  if (found == json.end() || found->is_null()) return std::nullopt;
-  return found->get<double>();
-}
-
-double number(const Json& json, const char* key) {
-  return optional_number(json, key).value_or(0.0);
-}
-
 Json to_json(const Settings& settings) {
   Json json = Json::object();
   for (const auto& [name, value] : settings) json[name] = value;
@@ -47,17 +37,7 @@ Json to_json(const LayerRecord::Histogram& histogram) {
 std::optional<LayerRecord::Histogram> histogram_from(const Json& layer) {
   const auto found = layer.find("histogram");
   if (found == layer.end() || found->is_null()) return std::nullopt;
-  return LayerRecord::Histogram{found->at("low"), found->at("high"),
-                                found->at("counts").get<std::vector<std::int64_t>>(),
-                                found->at("level_counts").get<std::vector<std::int64_t>>()};
-}
-
-std::vector<std::pair<std::string, double>> clipped_layers_from(const Json& epoch) {
-  std::vector<std::pair<std::string, double>> layers;
-  const auto found = epoch.find("clipped_layers");
-  if (found == epoch.end()) return layers;
-  for (const auto& [layer, share] : found->items()) layers.emplace_back(layer, share);
-  return layers;
+  return histogram_from_json(*found);
 }
 
 Settings settings_from(const Json& json) {
@@ -85,6 +65,29 @@ std::string content(const std::filesystem::path& file) {
 }
 
 }  // namespace
+
+std::optional<double> optional_number(const Json& json, const char* key) {
+  const auto found = json.find(key);
+  if (found == json.end() || found->is_null()) return std::nullopt;
+  return found->get<double>();
+}
+
+double number(const Json& json, const char* key) {
+  return optional_number(json, key).value_or(0.0);
+}
+
+std::vector<std::pair<std::string, double>> clipped_layers_of(const Json& epoch) {
+  std::vector<std::pair<std::string, double>> layers;
+  const auto found = epoch.find("clipped_layers");
+  if (found == epoch.end()) return layers;
+  for (const auto& [layer, share] : found->items()) layers.emplace_back(layer, share);
+  return layers;
+}
+
+LayerRecord::Histogram histogram_from_json(const Json& json) {
+  return {json.at("low"), json.at("high"), json.at("counts").get<std::vector<std::int64_t>>(),
+          json.at("level_counts").get<std::vector<std::int64_t>>()};
+}
 
 Json to_json(const Experiment& experiment) {
   Json grid = Json::object();
@@ -170,7 +173,7 @@ CellResult cell_from_json(const Json& json, const std::string& file) {
       cell.epochs.push_back(
           {number(epoch, "loss"), number(epoch, "accuracy"), optional_number(epoch, "val_loss"),
            optional_number(epoch, "val_accuracy"), optional_number(epoch, "oscillating"),
-           optional_number(epoch, "clipped"), clipped_layers_from(epoch)});
+           optional_number(epoch, "clipped"), clipped_layers_of(epoch)});
     }
     for (const Json& layer : json.at("layers")) {
       LayerRecord& record = cell.layers.emplace_back();

@@ -25,6 +25,14 @@ Experiment experiment_from_json(const Json& json, const std::string& file);
 CellResult cell_from_json(const Json& json, const std::string& file);
 Provenance provenance_from_json(const Json& json, const std::string& file);
 
+// Parts of results as the commands' --json tells them, too.
+/// Nothing where the key is not there or null; number() gives 0 then.
+std::optional<double> optional_number(const Json& json, const char* key);
+double number(const Json& json, const char* key);
+/// "clipped_layers" of an epoch; empty where it is not there.
+std::vector<std::pair<std::string, double>> clipped_layers_of(const Json& epoch);
+LayerRecord::Histogram histogram_from_json(const Json& json);
+
 /// Throws Error(missing_input), and Error(bad_data) when the file holds no JSON.
 Json read_json(const std::filesystem::path& file);
 

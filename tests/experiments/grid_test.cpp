@@ -2,35 +2,16 @@
 
 #include <catch2/catch.hpp>
 #include <tests/support/temp_folder.h>
+#include <tests/support/vocabulary.h>
 
 #include <perch/core/error.h>
 #include <perch/experiments/command.h>
 
 using namespace perch;
 using namespace perch::experiments;
+using perch::test::vocabulary;
 
 namespace {
-
-Vocabulary vocabulary() {
-  const SettingKey epochs{.name = "epochs", .kind = SettingKind::integer},
-      bits{.name = "weight_bits", .kind = SettingKind::integer, .quantization = true},
-      quantizer{.name = "quantizer", .quantization = true},
-      range{.name = "weight_range",
-            .kind = SettingKind::number,
-            .count = SettingCount::words,
-            .quantization = true},
-      augment{.name = "augment", .kind = SettingKind::flag},
-      width{.name = "width", .kind = SettingKind::number},
-      granularity = key_of(*find_flag_setting("granularity")),
-      levels = key_of(*find_flag_setting("levels"));
-  return {.train = {epochs, bits, quantizer, range, augment, width, granularity, levels},
-          .quantize = {bits,
-                       quantizer,
-                       range,
-                       granularity,
-                       levels,
-                       {.name = "equalise", .kind = SettingKind::flag}}};
-}
 
 Experiment experiment() {
   return {.model = "temp_net",

@@ -2,15 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <perch/core/or_null.h>
+
 #include "file_digest.h"
 #include "process.h"
 
 using namespace perch;
 namespace fs = std::filesystem;
-
-Json or_null(std::optional<double> value) {
-  return value ? Json(*value) : Json();
-}
 
 Outcome outcome(const fs::path& file, const std::string& run, const std::optional<Evaluation>& test,
                 const History& history, std::optional<double> first_step_seconds, double seconds) {
@@ -21,7 +19,7 @@ Outcome outcome(const fs::path& file, const std::string& run, const std::optiona
     event["test_accuracy"] = test->accuracy;
   }
   event["seconds"] = seconds;
-  event["first_step_seconds"] = or_null(first_step_seconds);
+  event["first_step_seconds"] = or_null<Json>(first_step_seconds);
   event["peak_rss_mb"] = peak_rss_mb();
 
   std::string text = file.stem().string() + "\n", rate;

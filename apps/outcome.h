@@ -19,8 +19,6 @@ struct Outcome {
   }
 };
 
-Json or_null(std::optional<double> value);
-
 /// Of the model in `file`, whose run's folder is `run` if it has one. `first_step_seconds` is since
 /// the process was started.
 Outcome outcome(const std::filesystem::path& file, const std::string& run,

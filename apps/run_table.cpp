@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include <perch/core/or_null.h>
 #include <perch/train/text.h>
 
 using namespace perch;
@@ -41,11 +42,6 @@ Json json_of(const RunValue& value) {
         }
       },
       value);
-}
-
-template <class Number>
-Json or_null(const std::optional<Number>& value) {
-  return value ? Json(*value) : Json();
 }
 
 /// "all_values 8/8 per_channel", "mixed_bits.toml", "float"
@@ -182,10 +178,10 @@ Json to_json(const RunEntry& entry) {
   json["model"] = text_of(run, "model");
   json["name"] = text_of(run, "name");
   json["quantization"] = quantization_of(run);
-  json["epochs"] = or_null(run.status.epochs);
+  json["epochs"] = or_null<Json>(run.status.epochs);
   json["epochs_done"] = run.epochs_done;
-  json["test_loss"] = or_null(run.status.test_loss);
-  json["test_accuracy"] = or_null(run.status.test_accuracy);
+  json["test_loss"] = or_null<Json>(run.status.test_loss);
+  json["test_accuracy"] = or_null<Json>(run.status.test_accuracy);
   json["started"] = run.status.started;
   json["seconds"] = run.status.seconds;
   json["state"] = state_of(run);
@@ -253,8 +249,8 @@ Json to_json(const RunReport& a, const RunReport& b, const RunDifference& differ
   Json results = Json::object();
   for (const Result& result : results_of(a, b)) {
     results[result.name] = {
-        {"a", or_null(result.a)},
-        {"b", or_null(result.b)},
+        {"a", or_null<Json>(result.a)},
+        {"b", or_null<Json>(result.b)},
         {"difference", result.a && result.b ? Json(*result.b - *result.a) : Json()}};
   }
   return {{"event", "result"},

@@ -2,15 +2,11 @@
 #include <sstream>
 
 #include <perch/core/check.h>
+#include <perch/core/or_null.h>
 #include <perch/experiments/results_json.h>
 
 namespace perch::experiments {
 namespace {
-
-template <class T>
-Json or_null(const std::optional<T>& value) {
-  return value ? Json(*value) : Json();
-}
 
 Json to_json(const Settings& settings) {
   Json json = Json::object();
@@ -122,10 +118,10 @@ Json to_json(const CellResult& cell) {
   for (const EpochRecord& epoch : cell.epochs) {
     epochs.push_back({{"loss", epoch.loss},
                       {"accuracy", epoch.accuracy},
-                      {"val_loss", or_null(epoch.val_loss)},
-                      {"val_accuracy", or_null(epoch.val_accuracy)},
-                      {"oscillating", or_null(epoch.oscillating)},
-                      {"clipped", or_null(epoch.clipped)}});
+                      {"val_loss", or_null<Json>(epoch.val_loss)},
+                      {"val_accuracy", or_null<Json>(epoch.val_accuracy)},
+                      {"oscillating", or_null<Json>(epoch.oscillating)},
+                      {"clipped", or_null<Json>(epoch.clipped)}});
     for (const auto& [layer, share] : epoch.clipped_layers) {
       epochs.back()["clipped_layers"][layer] = share;
     }
@@ -135,10 +131,10 @@ Json to_json(const CellResult& cell) {
     for (const auto& range : layer.ranges) ranges.push_back({range.min, range.max, range.scale});
     layers.push_back({{"name", layer.name},
                       {"kind", layer.kind},
-                      {"weight_sqnr_db", or_null(layer.weight_sqnr_db)},
-                      {"activation_sqnr_db", or_null(layer.activation_sqnr_db)},
-                      {"clipped", or_null(layer.clipped)},
-                      {"activation_clipped", or_null(layer.activation_clipped)},
+                      {"weight_sqnr_db", or_null<Json>(layer.weight_sqnr_db)},
+                      {"activation_sqnr_db", or_null<Json>(layer.activation_sqnr_db)},
+                      {"clipped", or_null<Json>(layer.clipped)},
+                      {"activation_clipped", or_null<Json>(layer.activation_clipped)},
                       {"ranges", ranges},
                       {"histogram", layer.histogram ? to_json(*layer.histogram) : Json()}});
   }
@@ -148,7 +144,7 @@ Json to_json(const CellResult& cell) {
           {"status", cell.failed() ? "failed" : "done"},
           {"failure", cell.failure},
           {"test_accuracy", cell.failed() ? Json() : Json(cell.accuracy)},
-          {"start_accuracy", or_null(cell.start_accuracy)},
+          {"start_accuracy", or_null<Json>(cell.start_accuracy)},
           {"epochs", epochs},
           {"layers", layers},
           {"model", cell.model},

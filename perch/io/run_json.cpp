@@ -2,6 +2,7 @@
 #include <fstream>
 
 #include <perch/core/check.h>
+#include <perch/core/or_null.h>
 #include <perch/io/run_json.h>
 
 namespace perch::io {
@@ -12,11 +13,6 @@ namespace fs = std::filesystem;
 
 constexpr std::array states = {RunState::running, RunState::complete, RunState::interrupted,
                                RunState::failed};
-
-template <class Number>
-Json or_null(const std::optional<Number>& value) {
-  return value ? Json(*value) : Json();
-}
 
 template <class Number = double>
 std::optional<Number> number_or_none(const Json& json) {
@@ -53,10 +49,10 @@ Json to_json(const RunStatus& status) {
             {"message", status.message},
             {"started", status.started},
             {"ended", status.ended},
-            {"epochs", or_null(status.epochs)},
+            {"epochs", or_null<Json>(status.epochs)},
             {"seconds", status.seconds},
-            {"test_loss", or_null(status.test_loss)},
-            {"test_accuracy", or_null(status.test_accuracy)},
+            {"test_loss", or_null<Json>(status.test_loss)},
+            {"test_accuracy", or_null<Json>(status.test_accuracy)},
             {"model", status.model}};
   if (status.float_test_loss) json["float_test_loss"] = *status.float_test_loss;
   if (status.float_test_accuracy) json["float_test_accuracy"] = *status.float_test_accuracy;

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include <perch/core/check.h>
+#include <perch/core/or_null.h>
 #include <perch/io/event_file.h>
 #include <perch/io/run_folder.h>
 #include <perch/layers/state.h>
@@ -45,8 +46,6 @@ class RunRecorder final : public Callback {
   }
 
  private:
-  static Json or_null(const std::optional<double>& value) { return value ? Json(*value) : Json(); }
-
   void write_rows(const EpochResult& result) {
     csv_->write(csv_row(result));
     lines_->write(json_row(result));
@@ -56,13 +55,13 @@ class RunRecorder final : public Callback {
     Json json = {{"epoch", r.epoch},
                  {"loss", r.loss},
                  {"accuracy", r.accuracy},
-                 {"val_loss", or_null(r.val_loss)},
-                 {"val_accuracy", or_null(r.val_accuracy)},
+                 {"val_loss", or_null<Json>(r.val_loss)},
+                 {"val_accuracy", or_null<Json>(r.val_accuracy)},
                  {"images_per_second", r.images_per_second},
                  {"seconds", r.seconds},
-                 {"oscillating", or_null(r.oscillating)},
+                 {"oscillating", or_null<Json>(r.oscillating)},
                  {"learning_rate", r.learning_rate},
-                 {"clipped", or_null(r.clipped)},
+                 {"clipped", or_null<Json>(r.clipped)},
                  {"step", (r.epoch + 1) * plan_.batches}};
     for (const auto& [layer, share] : r.clipped_layers) json["clipped_layers"][layer] = share;
     return json.dump() + "\n";

@@ -9,7 +9,6 @@
 #include <fmt/format.h>
 
 #include <perch/core/check.h>
-#include <perch/core/interrupt.h>
 #include <perch/io/atomic_file.h>
 
 #include "analyze_report.h"
@@ -66,7 +65,6 @@ void write(const std::string& file, const std::string& text) {
 }
 
 void analyze(const AnalyzeFlags& flags, Output& output) {
-  const InterruptOnSignals signals;
   check(flags);
   const auto [model, data] = open_run(flags.run);
   const bool quantized = has_quantizers(*model);
@@ -131,5 +129,5 @@ Command add_analyze(CLI::App& parent) {
     check(*flags);
     flags->run.quantize.check();
   };
-  return {app, [flags](Output& output) { analyze(*flags, output); }, check_all, config};
+  return {app, [flags](Output& output) { analyze(*flags, output); }, check_all, config, true};
 }

@@ -11,7 +11,6 @@
 #include <fmt/ranges.h>
 
 #include <perch/core/check.h>
-#include <perch/core/interrupt.h>
 #include <perch/experiments/results_json.h>
 
 #include "cell_events.h"
@@ -188,7 +187,6 @@ class CellRun final : public Run {
 }  // namespace
 
 std::int64_t run_grid(const GridPlan& plan, const std::function<void(const GridProgress&)>& tell) {
-  const InterruptOnSignals signals;
   GridProgress progress;
   progress.all = static_cast<std::int64_t>(plan.starts.size() + plan.cells.size());
   std::map<std::string, Json> starts;

@@ -19,6 +19,8 @@ struct Command {
   std::function<void()> check = {};
   /// Of commands that take a configuration.
   std::shared_ptr<Config> config = nullptr;
+  /// Ends in good order by SIGINT and SIGTERM (see interrupt.h); others are just ended by them.
+  bool heeds_signals = false;
 };
 
 Command add_train(CLI::App& parent);

@@ -384,5 +384,6 @@ Command add_compare(CLI::App& parent) {
     const RuleFiles rules(experiment);
     plan_of(experiment, vocabulary, rules, StartFiles(experiment), "");
   };
-  return {app, [flags](Output& output) { compare(*flags, output); }, check_cells, flags->config()};
+  return {app, [flags](Output& output) { compare(*flags, output); }, check_cells, flags->config(),
+          true};
 }

@@ -1,5 +1,4 @@
 // perch data: fetches the official CIFAR-10 files and checks them.
-#include <csignal>
 #include <cstdio>
 #include <memory>
 
@@ -7,6 +6,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <perch/core/interrupt.h>
 #include <perch/datasets/cifar10.h>
 #include <perch/datasets/fetch.h>
 
@@ -49,20 +49,17 @@ class DownloadBar {
   bool shown_, drawn_ = false;
 };
 
-volatile std::sig_atomic_t interrupted = 0;
-
 void fetch(const FetchFlags& flags, Output& output) {
   check_choice("data set", flags.dataset, {"cifar10"});
   datasets::FetchResult result;
   {
     DownloadBar bar(flags.quiet);
-    // Ctrl-C ends the download in good order; what has come stays, to go on with.
-    std::signal(SIGINT, [](int) { interrupted = 1; });
+    // An interruption ends the download in good order; what has come stays, to go on with.
     result = datasets::fetch_cifar10({.to = flags.to,
                                       .mirrors = flags.mirrors,
                                       .progress = [&](const datasets::FetchProgress& progress) {
                                         bar.show(progress);
-                                        return interrupted == 0;
+                                        return !interrupt_requested();
                                       }});
   }
   output.event({{"event", "result"},
@@ -97,7 +94,8 @@ Command add_fetch(CLI::App& parent) {
       ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app->add_flag("--quiet", flags->quiet, "No progress bar");
-  return {app, [flags](Output& output) { fetch(*flags, output); }};
+  return {
+      .app = app, .run = [flags](Output& output) { fetch(*flags, output); }, .heeds_signals = true};
 }
 
 Command add_verify(CLI::App& parent) {

@@ -6,7 +6,6 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
-#include <perch/core/interrupt.h>
 #include <perch/io/atomic_file.h>
 #include <perch/train/trainer.h>
 
@@ -37,7 +36,6 @@ std::string predictions_csv(const Tensor& outputs, const Dataset& data) {
 }
 
 void evaluate(const EvaluateFlags& flags, Output& output) {
-  const InterruptOnSignals signals;
   if (!flags.predictions.empty()) check_writable(flags.predictions);
   const auto [model, data] = open_run(flags.run);
   Trainer trainer(*model, Adam(), loss_for(*model));
@@ -69,5 +67,7 @@ Command add_evaluate(CLI::App& parent) {
   app->add_option("--predictions", flags->predictions,
                   "Write the class that each image was given: index, label, predicted")
       ->type_name("FILE.csv");
-  return {app, [flags](Output& output) { evaluate(*flags, output); }};
+  return {.app = app,
+          .run = [flags](Output& output) { evaluate(*flags, output); },
+          .heeds_signals = true};
 }

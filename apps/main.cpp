@@ -5,11 +5,13 @@
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <optional>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <perch/core/check.h>
+#include <perch/core/interrupt.h>
 #include <perch/core/kernels/table.h>
 #include <perch/core/suggest.h>
 
@@ -92,13 +94,15 @@ void run(const Command& command, Output& output) {
   try {
     command.config->read();
     command.config->apply();
+    throw_if_interrupted();  // as it may have come while files were read
     command.run(output);
   } catch (const Error& error) {
     throw command.config->placed(error);
   }
 }
 
-int run(const CLI::App& app, const std::vector<Command>& commands, bool json) {
+int run(const CLI::App& app, const std::vector<Command>& commands, bool json,
+        std::optional<InterruptOnSignals>& signals) {
 #ifndef __OPTIMIZE__
   fmt::print(stderr,
              "perch: warning: built without optimisation, many times slower; configure "
@@ -109,7 +113,10 @@ int run(const CLI::App& app, const std::vector<Command>& commands, bool json) {
     kernels::active();  // a wrong PERCH_FORCE_ARCH shows here rather than in some layer's name
     Output output(json);
     for (const auto& command : commands) {
-      if (command.app->parsed()) run(command, output);
+      if (!command.app->parsed()) continue;
+      if (!command.heeds_signals) signals.reset();
+      throw_if_interrupted();
+      run(command, output);
     }
     return 0;
   } catch (const Error& error) {
@@ -125,6 +132,8 @@ int run(const CLI::App& app, const std::vector<Command>& commands, bool json) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // Before all else: a signal while options and files are read is heeded, too.
+  std::optional<InterruptOnSignals> signals(std::in_place);
   CLI::App app("Trains neural networks with quantization in the loop.", "perch");
   app.footer(
       "Example:\n  perch train temp_net --data datasets/cifar10_mini --per-channel\n"
@@ -153,5 +162,5 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return complain(command_path(app), explain(app, error), ErrorCode::usage);
   }
-  return run(app, commands, json);
+  return run(app, commands, json, signals);
 }

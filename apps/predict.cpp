@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 #include <perch/core/check.h>
-#include <perch/core/interrupt.h>
 #include <perch/train/trainer.h>
 
 #include "commands.h"
@@ -32,7 +31,6 @@ double probability_of(std::span<const float> outputs, std::size_t index, bool so
 }
 
 void predict(const PredictFlags& flags, Output& output) {
-  const InterruptOnSignals signals;
   PERCH_CHECK(!flags.limit || *flags.limit >= 1, "--limit is {}, must be at least 1", *flags.limit);
   auto [model, data] = open_run(flags.run);
   if (flags.limit) data = data.subset(0, std::min(*flags.limit, data.size()));
@@ -74,5 +72,7 @@ Command add_predict(CLI::App& parent) {
       "datasets/cifar10_mini --limit 10");
   flags->run.add_to(*app);
   app->add_option("--limit", flags->limit, "Only the first N images")->type_name("N");
-  return {app, [flags](Output& output) { predict(*flags, output); }};
+  return {.app = app,
+          .run = [flags](Output& output) { predict(*flags, output); },
+          .heeds_signals = true};
 }

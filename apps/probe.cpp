@@ -10,7 +10,6 @@
 #include <system_error>
 
 #include <perch/core/check.h>
-#include <perch/core/interrupt.h>
 
 #include "run_pool.h"
 
@@ -71,7 +70,6 @@ class ProbeRun final : public Run {
 }  // namespace
 
 Pace probe(const Arguments& command, const Arrangement& arrangement) {
-  const InterruptOnSignals signals;
   const TemporaryFolder folder;
   Arguments whole = command;
   const std::string threads = std::to_string(arrangement.threads);

@@ -11,7 +11,6 @@
 #include <fmt/format.h>
 
 #include <perch/core/check.h>
-#include <perch/core/interrupt.h>
 #include <perch/io/keras.h>
 #include <perch/ptq/ptq.h>
 #include <perch/train/trainer.h>
@@ -139,7 +138,6 @@ void report(const fs::path& file, const PtqFlags& flags, const std::string& run,
 }
 
 void quantize(const PtqFlags& flags, RunRecord& record, Output& output) {
-  const InterruptOnSignals signals;
   const auto start = std::chrono::steady_clock::now();
   check(flags);
   const std::string stem = stem_of(flags);
@@ -209,5 +207,5 @@ Command add_quantize(CLI::App& parent) {
     RunRecord record(*app);
     record.watch([&] { quantize(*flags, record, output); });
   };
-  return {app, run, [flags] { check(*flags); }, config};
+  return {app, run, [flags] { check(*flags); }, config, true};
 }

@@ -37,9 +37,10 @@ class Dataset {
   InputScale input_scale() const { return scale_; }
   /// True for uint8 pixels: those that InputScale applies to.
   bool pixels_scale() const;
-  std::string checksum() const;  ///< see checksum()
 
  private:
+  friend std::string checksum(const Dataset& data);
+
   std::shared_ptr<const Images> images_;
   std::int64_t begin_ = 0, end_ = 0;
   InputScale scale_ = InputScale::unit;
@@ -47,7 +48,8 @@ class Dataset {
 
 /// SHA-256 of an image shape, all pixels (as bytes where an image's are whole numbers in 0..255,
 /// else as floats) and all labels: the same for the same images, whatever file they came from.
-/// Computed once for each part; thread-safe.
+/// Computed once for each part; thread-safe. Throws Error(interrupted) where it is not done a
+/// second after a stop was asked for (see interrupt.h).
 std::string checksum(const Dataset& data);
 
 struct TrainTest {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include <perch/core/check.h>
+#include <perch/core/interrupt.h>
 #include <perch/datasets/file.h>
 
 namespace perch::datasets {
@@ -67,9 +69,13 @@ std::int64_t File::size() const {
 }
 
 void File::read_at(std::int64_t offset, void* out, std::int64_t count) const {
+  // A call that reads from a slow disk cannot be interrupted.
+  constexpr std::int64_t most = std::int64_t{1} << 20;
   auto* next = static_cast<char*>(out);
   while (count > 0) {
-    const ssize_t got = ::pread(descriptor_, next, static_cast<std::size_t>(count), offset);
+    throw_if_interrupted();
+    const auto piece = static_cast<std::size_t>(std::min(count, most));
+    const ssize_t got = ::pread(descriptor_, next, piece, offset);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) fail(ErrorCode::io, "{}: cannot read: {}", path_.string(), std::strerror(errno));
     if (got == 0) fail(ErrorCode::bad_data, "{}: ends too early", path_.string());

@@ -21,7 +21,8 @@ class File {
   ~File();
 
   std::int64_t size() const;
-  /// Throws Error(bad_data) when the file ends before, Error(io).
+  /// Throws Error(bad_data) when the file ends before, Error(io), Error(interrupted) where a stop
+  /// was asked for (see interrupt.h).
   void read_at(std::int64_t offset, void* out, std::int64_t count) const;
   /// Appends at the file position. Throws Error(io).
   void write(const void* data, std::int64_t count);

@@ -1,9 +1,13 @@
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
+#include <thread>
 
 #include <catch2/catch.hpp>
 
+#include <perch/core/interrupt.h>
 #include <perch/datasets/cifar10.h>
+#include <perch/datasets/npy.h>
 
 #include "tests/support/errors.h"
 #include "tests/support/temp_folder.h"
@@ -166,4 +170,23 @@ TEST_CASE("verify insists on the six official files") {
   CHECK_THAT(error_of(ErrorCode::bad_data, verify), Contains("label 10 of record 41"));
   std::filesystem::remove(folder / "data_batch_3.bin");
   CHECK_THAT(error_of(ErrorCode::missing_input, verify), Contains("data_batch_3.bin"));
+}
+
+TEST_CASE("reading and summing up images stops where a stop is asked for") {
+  const test::TempFolder folder;
+  write_file(folder / "data_batch_1.bin", records(70));
+  const Dataset data = datasets::cifar10(folder.path()).train;
+  struct Clear {
+    ~Clear() { clear_interrupt(); }
+  } const clear;
+  request_interrupt();
+  error_of(ErrorCode::interrupted, [&] { datasets::cifar10(folder.path()); });
+  error_of(ErrorCode::interrupted,
+           [&] { datasets::from_npy(folder / "data_batch_1.bin", folder / "none"); });
+  // A checkpoint is worth a moment's patience.
+  CHECK(checksum(data).size() == 64);
+  std::this_thread::sleep_for(std::chrono::milliseconds(1010));
+  error_of(ErrorCode::interrupted, [&] { checksum(data.subset(0, 2)); });
+  clear_interrupt();
+  CHECK(checksum(data.subset(0, 2)).size() == 64);
 }

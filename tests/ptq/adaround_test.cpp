@@ -4,8 +4,10 @@
 #include <tests/support/bits.h>
 #include <tests/support/errors.h>
 
+#include <perch/core/interrupt.h>
 #include <perch/layers/spec.h>
 #include <perch/ptq/ptq.h>
+#include <perch/ptq/reestimate.h>
 #include <perch/ptq/soft_rounding.h>
 #include <perch/quant/range_quantizer.h>
 
@@ -139,4 +141,27 @@ TEST_CASE("AdaRound refuses what it cannot round") {
   CHECK_THAT(message({.images = 8, .iterations = 0}), Catch::Contains("0 iterations"));
   CHECK_THAT(message({.images = 8, .beta_from = 2.0f, .beta_to = 3.0f}), Catch::Contains("beta"));
   CHECK_THAT(message({.images = 8, .warm_start = 2.0f}), Catch::Contains("warm start"));
+}
+
+TEST_CASE("all that runs for long behind training stops where a stop is asked for") {
+  struct Clear {
+    ~Clear() { clear_interrupt(); }
+  } const clear;
+  Sequential model = separable_net();
+  Sequential reference = clone(model);
+  const Dataset data = images(64);
+  apply_rules(model, kernels({.bits = 3, .range = LastValue{}}));
+  // Amid AdaRound, behind its first layer.
+  AdaRoundOptions options = quick;
+  int layers = 0;
+  options.on_layer = [&](const AdaRoundLayer&) {
+    ++layers;
+    request_interrupt();
+  };
+  const auto stopped = [](const auto& work) { error_of(ErrorCode::interrupted, work); };
+  stopped([&] { adaround(model, reference, data, options); });
+  CHECK(layers == 1);
+  stopped([&] { calibrate(model, data, {.images = 64}); });
+  stopped([&] { correct_biases(model, reference, data, {.images = 64}); });
+  stopped([&] { reestimate_batch_norm(model, data, {.images = 64}); });
 }

@@ -78,11 +78,14 @@ class RunRecord::Environment final : public Callback {
     if (std::exchange(begun_, true)) return;
     checksum_ = std::async(std::launch::async, [data = data_] { return data_checksum(data); });
   }
-  /// Waits for what is still missing.
+  /// Waits for what is still missing. Throws Error(interrupted) where the images are not summed up
+  /// in time; a later call begins anew.
   void finish() {
-    if (std::exchange(complete_, true)) return;
+    if (complete_) return;
     sum_up();
+    begun_ = false;
     facts_.emplace_back("data_checksum", checksum_.get());
+    begun_ = complete_ = true;
     // The library is loaded with other environment variables for a moment: not beside a thread
     // that may read them.
     const blas::Backend& backend = blas::backend();
@@ -139,6 +142,7 @@ class RunRecord::Recording final : public Callback {
       recorder_->on_epoch_end(trainer, result);
       record_.environment_->on_epoch_end(trainer, result);
     } catch (const Error& error) {
+      if (error.code() == ErrorCode::interrupted) return;  // the training sees to it
       // The training is worth more than its record.
       if (record_.failure_.empty()) warn(error.what());
       record_.failure_ = error.what();

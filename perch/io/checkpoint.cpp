@@ -16,7 +16,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr Seal seal{.format = "perch-checkpoint", .version = "1"};
+constexpr Seal seal{.format = "perch-checkpoint", .version = 1};
 constexpr const char* key_state = "state";
 
 // JSON has no such numbers as "nan".
@@ -82,7 +82,8 @@ Json to_json(const TrainingState& state) {
           {"rate_factor", state.rate_factor},
           {"history", std::move(history)},
           {"values", state.values},
-          {"settings", state.settings}};
+          {"settings", state.settings},
+          {"instruction_set", state.instruction_set}};
 }
 
 TrainingState state_from(const Json& json) {
@@ -97,13 +98,14 @@ TrainingState state_from(const Json& json) {
                       .rate_factor = json.at("rate_factor"),
                       .values = json.at("values"),
                       .settings = json.at("settings")};
+  state.instruction_set = json.value("instruction_set", "");  // files of earlier builds have none
   for (const Json& epoch : json.at("history")) state.history.push_back(epoch_from(epoch));
   return state;
 }
 
 TrainingState state_of(SafeTensors content, const std::string& file) {
   try {
-    check_seal(content, seal, file);
+    check_tensors(content, file);
     TrainingState state = state_from(Json::parse(content.metadata.at(key_state)));
     state.tensors = std::move(content.tensors);
     return state;
@@ -114,6 +116,10 @@ TrainingState state_of(SafeTensors content, const std::string& file) {
   } catch (const std::exception& error) {
     fail(ErrorCode::bad_data, "{}: its state cannot be read: {}", file, error.what());
   }
+}
+
+CheckMetadata check_of(const std::string& file) {
+  return [file](const auto& metadata) { check_seal(metadata, seal, file); };
 }
 
 }  // namespace
@@ -128,11 +134,11 @@ void save_checkpoint(const TrainingState& state, const std::filesystem::path& fi
 }
 
 TrainingState load_checkpoint(const std::filesystem::path& file) {
-  return state_of(read_safetensors(file), file.string());
+  return state_of(read_safetensors(file, check_of(file.string())), file.string());
 }
 
 TrainingState parse_checkpoint(std::span<const std::byte> bytes, const std::string& file) {
-  return state_of(parse_safetensors(bytes, file), file);
+  return state_of(parse_safetensors(bytes, file, check_of(file)), file);
 }
 
 }  // namespace perch::io

@@ -175,6 +175,43 @@ Shape shape_of(const Entry& entry) {
   return Shape(std::span<const std::int64_t>(extents));
 }
 
+/// A file of `size` bytes from which read(offset, out, count) takes some. Nothing is read, and no
+/// memory taken, before what goes before it is known to be right.
+template <class Read>
+SafeTensors parse(const Read& read, std::uint64_t size, const std::string& file,
+                  const CheckMetadata& check) {
+  HeaderReader header(file);
+  if (size < length_bytes) header.refuse("it has {} bytes", size);
+  std::uint64_t length = 0;
+  read(0, &length, sizeof length);
+  const std::uint64_t rest = size - length_bytes;
+  if (length > header_limit || length > rest) {
+    header.refuse("a header of {} bytes in a file of {}", length, size);
+  }
+  char first = '\0';
+  if (length > 0) read(length_bytes, &first, 1);
+  if (first != '{') header.refuse("its header does not begin with '{{'");
+  std::string text(static_cast<std::size_t>(length), '\0');
+  read(length_bytes, text.data(), text.size());
+  nlohmann::json::sax_parse(text, &header);
+  header.check_names();
+  if (check) check(header.metadata);
+  check_layout(header.entries, rest - length, header);
+
+  SafeTensors content;
+  content.metadata = std::move(header.metadata);
+  for (const Entry& entry : header.entries) {
+    Tensor tensor(shape_of(entry));
+    const std::uint64_t bytes = entry.offsets[1] - entry.offsets[0];
+    if (bytes > 0) {
+      read(length_bytes + length + entry.offsets[0], tensor.data(),
+           static_cast<std::size_t>(bytes));
+    }
+    content.tensors.emplace(entry.name, std::move(tensor));
+  }
+  return content;
+}
+
 }  // namespace
 
 std::vector<std::byte> safetensors_bytes(const SafeTensors& content) {
@@ -208,38 +245,20 @@ std::vector<std::byte> safetensors_bytes(const SafeTensors& content) {
   return bytes;
 }
 
-SafeTensors parse_safetensors(std::span<const std::byte> bytes, const std::string& file) {
-  HeaderReader header(file);
-  if (bytes.size() < length_bytes) header.refuse("it has {} bytes", bytes.size());
-  std::uint64_t length = 0;
-  std::memcpy(&length, bytes.data(), sizeof length);
-  const std::span<const std::byte> rest = bytes.subspan(length_bytes);
-  if (length > header_limit || length > rest.size()) {
-    header.refuse("a header of {} bytes in a file of {}", length, bytes.size());
-  }
-  const auto* const text = reinterpret_cast<const char*>(rest.data());
-  if (length == 0 || text[0] != '{') header.refuse("its header does not begin with '{{'");
-  nlohmann::json::sax_parse(text, text + length, &header);
-  header.check_names();
-  const std::span<const std::byte> data = rest.subspan(static_cast<std::size_t>(length));
-  check_layout(header.entries, data.size(), header);
-
-  SafeTensors content;
-  content.metadata = std::move(header.metadata);
-  for (const Entry& entry : header.entries) {
-    Tensor tensor(shape_of(entry));
-    const std::size_t size = static_cast<std::size_t>(entry.offsets[1] - entry.offsets[0]);
-    if (size > 0) std::memcpy(tensor.data(), data.data() + entry.offsets[0], size);
-    content.tensors.emplace(entry.name, std::move(tensor));
-  }
-  return content;
+SafeTensors parse_safetensors(std::span<const std::byte> bytes, const std::string& file,
+                              const CheckMetadata& check) {
+  const auto read = [&](std::uint64_t offset, void* out, std::size_t size) {
+    std::memcpy(out, bytes.data() + offset, size);
+  };
+  return parse(read, bytes.size(), file, check);
 }
 
-SafeTensors read_safetensors(const std::filesystem::path& file) {
+SafeTensors read_safetensors(const std::filesystem::path& file, const CheckMetadata& check) {
   const datasets::File opened = datasets::File::open(file);
-  std::vector<std::byte> bytes(static_cast<std::size_t>(opened.size()));
-  opened.read_at(0, bytes.data(), static_cast<std::int64_t>(bytes.size()));
-  return parse_safetensors(bytes, file.string());
+  const auto read = [&](std::uint64_t offset, void* out, std::size_t size) {
+    opened.read_at(static_cast<std::int64_t>(offset), out, static_cast<std::int64_t>(size));
+  };
+  return parse(read, static_cast<std::uint64_t>(opened.size()), file.string(), check);
 }
 
 }  // namespace perch::io

@@ -14,14 +14,15 @@
 namespace perch::io {
 namespace {
 
-constexpr Seal seal{.format = "perch-model", .version = "1"};
+constexpr Seal seal{.format = "perch-model", .version = 1};
 constexpr const char *key_config = "perch_config", *key_counters = "counters",
                      *key_notes = "perch_metadata";
 
 /// A file of ours whose checksums are right.
 SafeTensors read_sealed(const std::filesystem::path& file) {
-  SafeTensors content = read_safetensors(file);
-  check_seal(content, seal, file.string());
+  SafeTensors content = read_safetensors(
+      file, [&](const auto& metadata) { check_seal(metadata, seal, file.string()); });
+  check_tensors(content, file.string());
   return content;
 }
 

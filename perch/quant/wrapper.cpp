@@ -262,18 +262,23 @@ bool is_quantized(const Layer& layer) {
          dynamic_cast<const QuantizeLayer*>(&layer) != nullptr;
 }
 
-ModelQuantizers quantizers_of(Model& model) {
-  ModelQuantizers found;
+void for_each_quantizer(Model& model, const std::function<void(const PlacedQuantizer&)>& use) {
   for_each_layer(model, [&](Layer& layer) {
     if (auto* const input = dynamic_cast<QuantizeLayer*>(&layer)) {
-      found.activations.push_back(&input->quantizer());
+      use({layer, layer.name(), input->quantizer()});
     } else if (auto* const wrapper = dynamic_cast<QuantizeWrapper*>(&layer)) {
       for (const std::string& prefix : wrapper->quantizer_order()) {
-        const bool weight = wrapper->config().weights.contains(prefix);
-        (weight ? found.weights : found.activations)
-            .push_back(wrapper->quantizers().at(prefix).get());
+        use({layer, prefix, *wrapper->quantizers().at(prefix),
+             wrapper->config().weights.contains(prefix)});
       }
     }
+  });
+}
+
+ModelQuantizers quantizers_of(Model& model) {
+  ModelQuantizers found;
+  for_each_quantizer(model, [&](const PlacedQuantizer& placed) {
+    (placed.of_weight ? found.weights : found.activations).push_back(&placed.quantizer);
   });
   return found;
 }

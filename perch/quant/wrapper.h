@@ -1,6 +1,7 @@
 // The layers that quantization adds to a model.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -97,6 +98,16 @@ class QuantizeLayer final : public UnaryLayer {
 
 /// Whether a layer is a QuantizeWrapper or a QuantizeLayer.
 bool is_quantized(const Layer& layer);
+
+/// A quantizer and where it stands.
+struct PlacedQuantizer {
+  Layer& layer;        ///< the QuantizeWrapper or QuantizeLayer
+  std::string prefix;  ///< of its state: "kernel", "post_activation", "quantize_layer"
+  Quantizer& quantizer;
+  bool of_weight = false;
+};
+/// In the model's order, those of nested models too.
+void for_each_quantizer(Model& model, const std::function<void(const PlacedQuantizer&)>& use);
 
 /// A model's quantizers, those of nested models too; the input's is one of activations.
 struct ModelQuantizers {

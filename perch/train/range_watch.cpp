@@ -1,14 +1,13 @@
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <map>
-#include <set>
 #include <vector>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <perch/core/warn.h>
-#include <perch/layers/graph.h>
 #include <perch/quant/wrapper.h>
 #include <perch/train/range_watch.h>
 #include <perch/train/trainer.h>
@@ -26,35 +25,65 @@ std::vector<float> widths_of(const Quantizer& quantizer) {
   return widths;
 }
 
+/// Channels that were told, in ascending order.
+using Told = std::vector<std::int64_t>;
+
 /// What was told of one quantizer, and its widths an epoch before.
-struct Known {
+struct Known final : public Visitable {
   std::vector<float> widths;
-  std::set<std::size_t> collapsed, exploded;
+  Told collapsed, exploded;
+
+  void visit(Visitor& visitor) override {
+    auto count = static_cast<std::int64_t>(widths.size());
+    visitor.config("collapsed", collapsed);
+    visitor.config("exploded", exploded);
+    Tensor held = count == 0 ? Tensor() : Tensor({count}, std::vector<float>(widths));
+    visitor.buffer("widths", held);
+    widths.assign(held.values().begin(), held.values().end());
+  }
 };
+
+/// Whether it is told for the first time.
+bool note(Told& told, std::size_t channel) {
+  const auto number = static_cast<std::int64_t>(channel);
+  const auto place = std::ranges::lower_bound(told, number);
+  if (place != told.end() && *place == number) return false;
+  told.insert(place, number);
+  return true;
+}
 
 class RangeWatch final : public Callback {
  public:
   explicit RangeWatch(std::function<void(const std::string&)> tell) : tell_(std::move(tell)) {}
 
-  void on_train_begin(Trainer&, const TrainPlan&) override { known_.clear(); }
+  // A resumed training tells nothing twice, and knows the widths of the epoch before.
+  std::string state_name() const override { return "range_watch"; }
+  void visit(Visitor& visitor) override {
+    for (auto& [name, known] : known_) visitor.part(name, known);
+  }
+
+  void on_train_begin(Trainer& trainer, const TrainPlan&) override {
+    known_.clear();
+    for_each_quantizer(trainer.model(),
+                       [&](const PlacedQuantizer& placed) { known_[name_of(placed)]; });
+  }
   void on_epoch_end(Trainer& trainer, const EpochResult& result) override {
-    for_each_layer(trainer.model(), [&](Layer& layer) {
-      if (auto* const input = dynamic_cast<QuantizeLayer*>(&layer)) {
-        look(layer.name(), input->quantizer(), result.epoch);
-      } else if (auto* const wrapper = dynamic_cast<QuantizeWrapper*>(&layer)) {
-        for (const std::string& prefix : wrapper->quantizer_order()) {
-          look(fmt::format("{}: {}", layer.name(), prefix), *wrapper->quantizers().at(prefix),
-               result.epoch);
-        }
-      }
+    for_each_quantizer(trainer.model(), [&](const PlacedQuantizer& placed) {
+      const bool alone = placed.prefix == placed.layer.name();
+      look(alone ? placed.prefix : fmt::format("{}: {}", placed.layer.name(), placed.prefix),
+           placed.quantizer, known_[name_of(placed)], result.epoch);
     });
   }
 
  private:
-  void look(const std::string& where, const Quantizer& quantizer, std::int64_t epoch) {
+  static std::string name_of(const PlacedQuantizer& placed) {
+    return fmt::format("{}/{}", placed.layer.name(), placed.prefix);
+  }
+
+  void look(const std::string& where, const Quantizer& quantizer, Known& known,
+            std::int64_t epoch) {
     const std::vector<float> widths = widths_of(quantizer);
     if (widths.empty()) return;
-    Known& known = known_[where];
     const float widest = *std::ranges::max_element(widths);
     std::vector<std::size_t> collapsed, exploded;
     for (std::size_t i = 0; i < widths.size(); ++i) {
@@ -62,8 +91,8 @@ class RangeWatch final : public Callback {
       const bool is_wide =
           !std::isfinite(widths[i]) || (i < known.widths.size() && known.widths[i] > 0.0f &&
                                         widths[i] > exploded_factor * known.widths[i]);
-      if (is_narrow && known.collapsed.insert(i).second) collapsed.push_back(i);
-      if (is_wide && known.exploded.insert(i).second) exploded.push_back(i);
+      if (is_narrow && note(known.collapsed, i)) collapsed.push_back(i);
+      if (is_wide && note(known.exploded, i)) exploded.push_back(i);
     }
     tell(where, epoch, "collapsed", collapsed, widths);
     tell(where, epoch, "exploded", exploded, widths);

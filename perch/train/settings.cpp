@@ -62,6 +62,10 @@ Settings settings_of(Model& model, const Optimizer& optimizer, const Loss& loss,
   put("clip_norm", options.clip_norm);
   put("range_rate_factor", options.range_rate_factor);
   put("range_weight_decay", options.range_weight_decay);
+  if (options.on_non_finite != OnNonFinite::stop) {
+    settings["on_non_finite"] =
+        options.on_non_finite == OnNonFinite::skip ? std::string("skip") : std::string("go_back");
+  }
   put("fused", fused);
   put("integer_forward", integer_forward());
   put("optimizer", optimizer.name());

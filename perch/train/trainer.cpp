@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <perch/core/check.h>
+#include <perch/core/kernels/table.h>
 #include <perch/core/profile.h>
 #include <perch/core/warn.h>
 #include <perch/layers/state.h>
@@ -74,7 +75,7 @@ struct Trainer::Run {
   bool whole = true;                          // not amid a step or the end of an epoch
   TrainPlan plan = {};
   float rate_factor = 1.0f;
-  std::shared_ptr<const TrainingState> epoch_begin = {};  // where it may go back to
+  std::shared_ptr<const TrainingState> begin = {};  // where it may go back to
 
   std::int64_t step() const { return epoch * batches + batch; }
   double seconds() const { return seconds_before + seconds_since(start); }
@@ -118,8 +119,10 @@ History Trainer::fit(const Dataset& data, const FitOptions& options) {
   begin(options.resume.get(), run);
   try {
     while (run.epoch < options.epochs && !stop_) {
-      if (options.on_non_finite == OnNonFinite::go_back && run.batch == 0) {
-        run.epoch_begin = std::make_shared<const TrainingState>(state());
+      const bool new_epoch = run.batch == 0 || run.begin == nullptr;
+      if (options.on_non_finite == OnNonFinite::go_back && new_epoch) {
+        run.begin = nullptr;
+        run.begin = std::make_shared<const TrainingState>(state());
       }
       try {
         run_epoch(loader, validation_loader, run);
@@ -137,15 +140,17 @@ History Trainer::fit(const Dataset& data, const FitOptions& options) {
 }
 
 void Trainer::begin(const TrainingState* state, Run& run) {
+  StatePieces pieces;
   if (state != nullptr) {
-    check_state(*state, model_);
+    // All is looked up before anything is changed.
+    pieces = look_up(*state, model_);
     take_up(*state, run);
   }
   run.plan.steps_done = run.step();
   run.plan.epochs_done = run.history.epochs;
   const auto& callbacks = run.options.callbacks;
   for (const CallbackPtr& callback : callbacks) callback->on_train_begin(*this, run.plan);
-  if (state != nullptr) restore_state(*state, model_, *optimizer_, callbacks);
+  if (state != nullptr) restore_state(*state, std::move(pieces), model_, *optimizer_, callbacks);
 }
 
 void Trainer::go_back(const GoBack& reason, Run& run) {
@@ -154,17 +159,20 @@ void Trainer::go_back(const GoBack& reason, Run& run) {
   if (factor < least) {
     fail(ErrorCode::failure, "{} (even with {} of it)", reason.why, run.rate_factor);
   }
-  fmt::print(
-      stderr,
-      "perch: warning: {}; going back to the begin of epoch {} with {} of the learning rate\n",
-      reason.why, run.epoch + 1, factor);
-  begin(run.epoch_begin.get(), run);
+  const std::string place = run.begin->batch == 0
+                                ? fmt::format("the begin of epoch {}", run.epoch + 1)
+                                : fmt::format("step {}", run.begin->step);
+  warn(fmt::format("{}; going back to {} with {} of the learning rate", reason.why, place, factor));
+  begin(run.begin.get(), run);
+  run.begin = nullptr;  // from here on it is another state, with this rate
   run.rate_factor = factor;
   run.whole = true;
 }
 
 void Trainer::check_settings(const TrainingState& state, const Run& run) const {
-  std::vector<std::string> found = differences(state.settings, run.settings);
+  std::map<std::string, std::string> then = state.settings;
+  const bool same_data = !then.emplace("data", run.settings.at("data")).second;
+  std::vector<std::string> found = differences(then, run.settings);
   if (!found.empty() && !run.options.resume_anyway) {
     constexpr std::size_t shown = 6;
     const std::size_t more = found.size() - std::min(found.size(), shown);
@@ -173,6 +181,18 @@ void Trainer::check_settings(const TrainingState& state, const Run& run) const {
     fail(ErrorCode::usage,
          "the checkpoint is of another training: {}; start afresh, or resume anyway",
          fmt::join(found, "; "));
+  }
+  if (!same_data) {
+    warn(
+        "the training was interrupted before the data were summed up: whether they are the same "
+        "is not known");
+  }
+  const std::string now(kernels::active().arch);
+  if (!state.instruction_set.empty() && state.instruction_set != now) {
+    warn(
+        fmt::format("the checkpoint was made with the {} instruction set, this is {}: floats are "
+                    "rounded otherwise, the end may differ in the last bits",
+                    state.instruction_set, now));
   }
 }
 
@@ -197,8 +217,11 @@ void Trainer::take_up(const TrainingState& state, Run& run) {
 
 TrainingState Trainer::state() {
   PERCH_CHECK(run_ != nullptr, "Trainer: there is no state outside of fit()");
-  // What may go back can go on from an epoch's begin only, or it would go back to elsewhere.
-  if (run_->epoch_begin != nullptr && run_->batch > 0) return *run_->epoch_begin;
+  // What may go back can go on from there only, or it would go back to elsewhere.
+  const bool amid_epoch = run_->batch > 0;
+  if (run_->begin != nullptr && amid_epoch && run_->step() > run_->begin->step) {
+    return *run_->begin;
+  }
   add_fingerprint(*run_);
   TrainingState state{.epoch = run_->epoch,
                       .batch = run_->batch,
@@ -208,7 +231,8 @@ TrainingState Trainer::state() {
                       .stopped = stop_,
                       .rate_factor = run_->rate_factor,
                       .history = run_->history.epochs,
-                      .settings = run_->settings};
+                      .settings = run_->settings,
+                      .instruction_set = std::string(kernels::active().arch)};
   collect_state(model_, *optimizer_, run_->options.callbacks, state);
   return state;
 }
@@ -216,7 +240,12 @@ TrainingState Trainer::state() {
 /// Of the data, which the first step does not wait for.
 void Trainer::add_fingerprint(Run& run) {
   if (run.settings.empty() || run.settings.contains("data")) return;
-  run.settings["data"] = run.fingerprint.valid() ? run.fingerprint.get() : checksum(*run.data);
+  try {
+    run.settings["data"] = run.fingerprint.valid() ? run.fingerprint.get() : checksum(*run.data);
+  } catch (const Error& error) {
+    // A state without it is better than none.
+    if (error.code() != ErrorCode::interrupted || run.step() == 0) throw;
+  }
 }
 
 void Trainer::tell_state(const Run& run, bool leaving) {

@@ -184,16 +184,10 @@ Optimizer::Slots slots_in(const TrainingState& state, Pieces& pieces,
   return slots;
 }
 
-/// What a state has of a model, in the model's order, and of its optimizer.
-struct Found {
-  std::vector<const Tensor*> tensors;
-  std::vector<std::int32_t> counters;
-  Optimizer::Slots slots;
-  std::int32_t iterations = 0;
-};
+}  // namespace
 
-Found look_up(const TrainingState& state, Model& model) {
-  Found found;
+StatePieces look_up(const TrainingState& state, Model& model) {
+  StatePieces found;
   Pieces pieces(state, of_model);
   std::map<std::string, Shape> weights;
   for (const StateEntry& entry : state_of(model)) {
@@ -212,8 +206,6 @@ Found look_up(const TrainingState& state, Model& model) {
   return found;
 }
 
-}  // namespace
-
 void collect_state(Model& model, Optimizer& optimizer, const std::vector<CallbackPtr>& callbacks,
                    TrainingState& state) {
   for (const StateEntry& entry : state_of(model)) {
@@ -231,16 +223,10 @@ void collect_state(Model& model, Optimizer& optimizer, const std::vector<Callbac
   });
 }
 
-void check_state(const TrainingState& state, Model& model) {
-  look_up(state, model);
-}
-
-void restore_state(const TrainingState& state, Model& model, Optimizer& optimizer,
-                   const std::vector<CallbackPtr>& callbacks) {
-  // All is looked up before anything is changed.
-  Found found = look_up(state, model);
-  auto tensor = found.tensors.begin();
-  auto counter = found.counters.begin();
+void restore_state(const TrainingState& state, StatePieces pieces, Model& model,
+                   Optimizer& optimizer, const std::vector<CallbackPtr>& callbacks) {
+  auto tensor = pieces.tensors.begin();
+  auto counter = pieces.counters.begin();
   for (const StateEntry& entry : state_of(model)) {
     if (entry.counter != nullptr) {
       *entry.counter = *counter++;
@@ -250,7 +236,7 @@ void restore_state(const TrainingState& state, Model& model, Optimizer& optimize
       entry.buffer->copy_from(**tensor++);
     }
   }
-  optimizer.set_state(found.iterations, std::move(found.slots));
+  optimizer.set_state(pieces.iterations, std::move(pieces.slots));
   for_each_stateful(callbacks, [&](Callback& callback, const std::string& prefix) {
     Restore restore(state, prefix);
     callback.visit(restore);

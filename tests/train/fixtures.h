@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <numeric>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include <perch/core/interrupt.h>
 #include <perch/datasets/synthetic.h>
 #include <perch/perch.h>
 
@@ -61,5 +63,22 @@ inline std::vector<std::uint32_t> state_bits(Layer& model) {
   }
   return bits;
 }
+
+/// Keeps every state that a training was in, or stops it behind a step.
+class Keep final : public Callback {
+ public:
+  explicit Keep(std::int64_t interrupt_at = -1) : interrupt_at_(interrupt_at) {}
+  bool keeps_states() const override { return true; }
+  void on_state(Trainer& trainer, bool leaving) override {
+    left = leaving;
+    states.push_back(std::make_shared<const TrainingState>(trainer.state()));
+    if (states.back()->step == interrupt_at_) request_interrupt();
+  }
+  std::vector<std::shared_ptr<const TrainingState>> states;
+  bool left = false;
+
+ private:
+  std::int64_t interrupt_at_;
+};
 
 }  // namespace perch::test

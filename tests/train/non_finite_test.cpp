@@ -33,6 +33,22 @@ class Spoil final : public Callback {
   int seen_ = 0;
 };
 
+/// Makes it infinite in one step for as long as the training has its full rate.
+class SpoilAtFullRate final : public Callback {
+ public:
+  explicit SpoilAtFullRate(int step) : step_(step) {}
+  void on_gradients(Trainer& trainer) override {
+    if (trainer.optimizer().iterations() != step_ || trainer.state().rate_factor < 1.0f) return;
+    for (const StateEntry& entry : state_of(trainer.model())) {
+      if (entry.name != "dense/bias") continue;
+      entry.weight->backward(Tensor::full(entry.shape(), std::numeric_limits<float>::infinity()));
+    }
+  }
+
+ private:
+  int step_;
+};
+
 /// Leaves batches out as a skipped step does, to compare with.
 struct Trained {
   std::vector<std::uint32_t> bits;
@@ -94,6 +110,81 @@ TEST_CASE("going back takes the epoch up again with half the learning rate") {
   std::iota(always.begin(), always.end(), 0);
   CHECK_THAT(error_of(ErrorCode::failure, [&] { train(OnNonFinite::go_back, always); }),
              Contains("even with 0.03125"));
+}
+
+TEST_CASE("a training that goes back and is resumed amid an epoch ends in the same bits") {
+  const auto run = [](OnNonFinite action, const CallbackPtr& keep,
+                      std::shared_ptr<const TrainingState> resume) {
+    Sequential model = small_net();
+    quantize(model);
+    Trainer trainer(model, Sgd({.learning_rate = 0.01f}),
+                    sparse_categorical_crossentropy({.from_logits = false}));
+    StderrCapture capture;
+    const bool anyway = resume != nullptr && !resume->settings.contains("on_non_finite");
+    FitOptions options{.epochs = 3,
+                       .batch_size = 16,
+                       .on_non_finite = action,
+                       .callbacks = {std::make_shared<SpoilAtFullRate>(6)},
+                       .resume = std::move(resume),
+                       .resume_anyway = anyway};
+    if (action == OnNonFinite::stop) options.callbacks.clear();  // nothing to stop for
+    if (keep) options.callbacks.push_back(keep);
+    History history = trainer.fit(small_data(), options);
+    return Trained{state_bits(model), std::move(history), capture.text(),
+                   trainer.optimizer().iterations()};
+  };
+  const auto keep = std::make_shared<Keep>();
+  const Trained whole = run(OnNonFinite::go_back, keep, nullptr);
+  CHECK_THAT(whole.said, Contains("the begin of epoch 2 with 0.5"));
+  CHECK(whole.iterations == 12);
+  int behind = 0;
+  for (const auto& state : keep->states) {
+    INFO("resumed from step " << state->step << ", rate " << state->rate_factor);
+    behind += state->rate_factor < 1.0f;
+    const Trained resumed = run(OnNonFinite::go_back, nullptr, state);
+    CHECK(resumed.bits == whole.bits);
+    CHECK(resumed.history.epochs.back().loss == whole.history.epochs.back().loss);
+  }
+  CHECK(behind > 0);
+
+  // A training that did not go back before has checkpoints amid an epoch: it goes back to its one.
+  const auto plain = std::make_shared<Keep>();
+  run(OnNonFinite::stop, plain, nullptr);
+  const auto amid = plain->states.at(5);  // told behind steps 1, 2, 3, the epoch, then 5 and 6
+  REQUIRE(amid->step == 6);
+  REQUIRE(amid->batch > 0);
+  const Trained back = run(OnNonFinite::go_back, nullptr, amid);
+  CHECK_THAT(back.said, Contains("going back to step 6 with 0.5"));
+  CHECK(back.iterations == 12);
+}
+
+TEST_CASE("a resumed training tells no range twice") {
+  std::vector<std::string> told;
+  const auto run = [&](const CallbackPtr& keep, std::shared_ptr<const TrainingState> resume) {
+    told.clear();
+    Sequential model = small_net();
+    quantize(model);
+    auto& wrapper = dynamic_cast<QuantizeWrapper&>(model.layer("quant_conv2d"));
+    Tensor& kernel = find_weight(wrapper.layer(), "kernel")->mutable_value();
+    for (std::int64_t i = 2; i < kernel.size(); i += 4) kernel.data()[i] = 0.0f;
+    Trainer trainer(model, Sgd({.learning_rate = 0.0f}),
+                    sparse_categorical_crossentropy({.from_logits = false}));
+    FitOptions options{
+        .epochs = 3,
+        .batch_size = 16,
+        .callbacks = {range_watch([&](const std::string& line) { told.push_back(line); })},
+        .resume = std::move(resume)};
+    if (keep) options.callbacks.push_back(keep);
+    trainer.fit(small_data(), options);
+  };
+  const auto keep = std::make_shared<Keep>();
+  run(keep, nullptr);
+  REQUIRE(told.size() == 1);
+  CHECK_THAT(told[0], Contains("quant_conv2d: kernel") && Contains("(2)"));
+  run(nullptr, keep->states.at(2));  // amid the first epoch
+  CHECK(told.size() == 1);
+  run(nullptr, keep->states.at(6));
+  CHECK(told.empty());
 }
 
 TEST_CASE("ranges that collapse or explode are told once, with layer and channel") {

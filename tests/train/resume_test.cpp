@@ -5,8 +5,8 @@
 
 #include <tests/support/errors.h>
 #include <tests/train/fixtures.h>
+#include <tests/train/stderr_capture.h>
 
-#include <perch/core/interrupt.h>
 #include <perch/train/oscillation.h>
 #include <perch/train/quantization_schedule.h>
 
@@ -16,21 +16,16 @@ using Catch::Contains;
 
 namespace {
 
-/// Keeps every state that a training was in, or stops it behind a step.
-class Keep final : public Callback {
+/// Asks for a stop with the last step of an epoch.
+class InterruptBehind final : public Callback {
  public:
-  explicit Keep(std::int64_t interrupt_at = -1) : interrupt_at_(interrupt_at) {}
-  bool keeps_states() const override { return true; }
-  void on_state(Trainer& trainer, bool leaving) override {
-    left = leaving;
-    states.push_back(std::make_shared<const TrainingState>(trainer.state()));
-    if (states.back()->step == interrupt_at_) request_interrupt();
+  explicit InterruptBehind(std::int64_t epoch) : epoch_(epoch) {}
+  void on_batch_end(Trainer&, const BatchResult& result) override {
+    if (result.epoch == epoch_ && result.batch + 1 == result.batches) request_interrupt();
   }
-  std::vector<std::shared_ptr<const TrainingState>> states;
-  bool left = false;
 
  private:
-  std::int64_t interrupt_at_;
+  std::int64_t epoch_;
 };
 
 /// What a run is made of, new for each.
@@ -199,6 +194,46 @@ TEST_CASE("an interrupted training stops behind a whole step and tells its state
   }
 }
 
+TEST_CASE("a training that is interrupted in the evaluation of an epoch ends in the same bits") {
+  const Setup setup = everything(4);
+  const End whole = run(setup, nullptr);
+  for (const std::int64_t epoch : {0, 2, 3}) {
+    INFO("interrupted in the evaluation of epoch " << epoch);
+    const auto keep = std::make_shared<Keep>();
+    Setup stopped = setup;
+    stopped.options = [&] {
+      FitOptions options = setup.options();
+      options.callbacks.push_back(std::make_shared<InterruptBehind>(epoch));
+      return options;
+    };
+    error_of(ErrorCode::interrupted, [&] { run(stopped, keep); });
+    clear_interrupt();
+    CHECK(keep->left);
+    CHECK(keep->states.back()->epoch == epoch);
+    CHECK(keep->states.back()->batch == 3);  // the last step, without the epoch's result
+    check_same(run(setup, nullptr, keep->states.back()), whole);
+  }
+}
+
+TEST_CASE("what is not known of a state, or may end it in other bits, is told") {
+  const Setup setup = everything(2);
+  const auto keep = std::make_shared<Keep>();
+  const End whole = run(setup, keep);
+  const auto resumed = [&](const std::function<void(TrainingState&)>& change) {
+    auto state = std::make_shared<TrainingState>(*keep->states[4]);
+    change(*state);
+    StderrCapture capture;
+    check_same(run(setup, nullptr, state), whole);
+    return capture.text();
+  };
+  CHECK(resumed([](TrainingState&) {}).empty());
+  CHECK(resumed([](TrainingState& state) { state.instruction_set.clear(); }).empty());
+  CHECK_THAT(resumed([](TrainingState& state) { state.instruction_set = std::string("vax"); }),
+             Contains("made with the vax instruction set"));
+  CHECK_THAT(resumed([](TrainingState& state) { state.settings.erase("data"); }),
+             Contains("whether they are the same is not known"));
+}
+
 TEST_CASE("a state of another training is refused with the difference") {
   Setup setup = everything(4);
   const auto keep = std::make_shared<Keep>();
@@ -224,6 +259,8 @@ TEST_CASE("a state of another training is refused with the difference") {
   };
   CHECK_THAT(refused([](FitOptions& options) { options.seed = 4; }),
              Contains("seed: 0 in the checkpoint, 4 now"));
+  CHECK_THAT(refused([](FitOptions& options) { options.on_non_finite = OnNonFinite::skip; }),
+             Contains("on_non_finite: nothing in the checkpoint, skip now"));
   CHECK_THAT(
       refused([](FitOptions& options) { options.settings["--calibrate"] = std::string("9"); }),
       Contains("--calibrate: nothing in the checkpoint, 9 now"));

@@ -6,7 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include <perch/core/check.h>
-#include <perch/io/keras.h>
+#include <perch/io/atomic_file.h>
 #include <perch/io/run_config.h>
 #include <perch/train/monitor.h>
 
@@ -64,18 +64,26 @@ void CheckpointFlags::check() const {
 
 std::unique_ptr<io::CheckpointFolder> CheckpointFlags::open(const fs::path& model) const {
   if (keep_ == 0) return nullptr;
-  return std::make_unique<io::CheckpointFolder>(fs::path(model).replace_extension(".checkpoints"),
-                                                keep_);
+  auto folder = std::make_unique<io::CheckpointFolder>(
+      fs::path(model).replace_extension(".checkpoints"), keep_);
+  io::remove_unfinished(model);  // nobody else writes to it while the folder is ours
+  return folder;
 }
 
-std::shared_ptr<const TrainingState> CheckpointFlags::state(
-    const io::CheckpointFolder* folder) const {
+std::shared_ptr<const TrainingState> CheckpointFlags::state(io::CheckpointFolder* folder) const {
   if (resume_.empty()) return nullptr;
-  if (resume_ == "auto") return io::newest_checkpoint(folder->path());
+  if (resume_ == "auto") return folder->newest();
+  PERCH_CHECK(fs::path(resume_).extension() != ".h5",
+              "--resume goes on from a checkpoint, {} is a model; train on from its weights with "
+              "--from",
+              resume_);
   if (!fs::is_directory(resume_)) {
-    return std::make_shared<const TrainingState>(io::load_checkpoint(resume_));
+    return folder != nullptr ? folder->load(resume_)
+                             : std::make_shared<const TrainingState>(io::load_checkpoint(resume_));
   }
-  auto state = io::newest_checkpoint(resume_);
+  std::error_code ignored;
+  const bool own = folder != nullptr && fs::equivalent(resume_, folder->path(), ignored);
+  auto state = own ? folder->newest() : io::newest_checkpoint(resume_);
   if (state == nullptr) {
     fail(ErrorCode::missing_input, "--resume: there is no checkpoint in {}; give another place",
          resume_);
@@ -85,7 +93,7 @@ std::shared_ptr<const TrainingState> CheckpointFlags::state(
 
 FitOptions CheckpointFlags::apply(io::CheckpointFolder* folder, FitOptions fit) const {
   if (folder != nullptr && !best_.empty()) {
-    fit.callbacks.push_back(io::best_model(folder->path() / "best.h5", best_));
+    fit.callbacks.push_back(folder->best(best_));
   }
   if (folder != nullptr) fit.callbacks.push_back(folder->callback(times()));
   fit.resume = state(folder);

@@ -27,24 +27,24 @@ class CheckpointFlags {
 
  private:
   perch::io::CheckpointTimes times() const;
-  std::shared_ptr<const perch::TrainingState> state(
-      const perch::io::CheckpointFolder* folder) const;
+  std::shared_ptr<const perch::TrainingState> state(perch::io::CheckpointFolder* folder) const;
 
   std::string every_ = "15s", resume_, best_;
   std::int64_t keep_ = 3;
   bool anyway_ = false;
 };
 
-/// Runs what SIGINT and SIGTERM may end; says how to go on then.
+/// Runs what SIGINT and SIGTERM may end; says how to go on then. `model_saved` is looked at then.
 template <class Work>
-void interruptible(const perch::io::CheckpointFolder* checkpoints, bool resumed, const Work& work) {
+void interruptible(const perch::io::CheckpointFolder* checkpoints, const bool& model_saved,
+                   const Work& work) {
   try {
     work();
   } catch (const perch::Error& error) {
     if (error.code() != perch::ErrorCode::interrupted) throw;
-    if (checkpoints == nullptr || !(resumed || checkpoints->saved())) {
-      perch::fail(perch::ErrorCode::interrupted,
-                  "interrupted; nothing was saved, the same command begins anew");
+    if (checkpoints == nullptr || !checkpoints->resumable()) {
+      perch::fail(perch::ErrorCode::interrupted, "interrupted; {}, the same command begins anew",
+                  model_saved ? "the model is saved, but was not tested" : "nothing was saved");
     }
     if (checkpoints->failures() > 0) {
       perch::fail(

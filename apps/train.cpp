@@ -10,7 +10,7 @@
 #include <fmt/format.h>
 
 #include <perch/core/check.h>
-#include <perch/core/interrupt.h>
+#include <perch/core/or_null.h>
 #include <perch/core/storage.h>
 #include <perch/io/keras.h>
 #include <perch/io/model_file.h>
@@ -77,8 +77,8 @@ class EpochEvents final : public Callback {
                {"epoch", result.epoch},
                {"loss", result.loss},
                {"accuracy", result.accuracy},
-               {"val_loss", or_null(result.val_loss)},
-               {"val_accuracy", or_null(result.val_accuracy)},
+               {"val_loss", or_null<Json>(result.val_loss)},
+               {"val_accuracy", or_null<Json>(result.val_accuracy)},
                {"images_per_second", result.images_per_second},
                {"seconds", result.seconds}};
     if (result.oscillating) event["oscillating"] = *result.oscillating;
@@ -185,7 +185,6 @@ History fit_within_memory(Trainer& trainer, const TrainTest& data, const FitOpti
 
 void train(const TrainFlags& flags, RunRecord& record, Output& output) {
   const auto start = std::chrono::steady_clock::now();
-  const InterruptOnSignals signals;
   check(flags);
   auto optimizer = flags.optimizer.make();
   const std::string network = make_model(flags.model, {.width = flags.width})->name();
@@ -255,8 +254,12 @@ void train(const TrainFlags& flags, RunRecord& record, Output& output) {
   }
 
   std::optional<Profiler> profiler;
-  interruptible(checkpoints.get(), fit.resume != nullptr, [&] {
-    if (flags.calibrate) calibrate(*model, data.train, {.images = *flags.calibrate});
+  bool model_saved = false;
+  interruptible(checkpoints.get(), model_saved, [&] {
+    // A state to go on from has all ranges.
+    if (flags.calibrate && !fit.resume) {
+      calibrate(*model, data.train, {.images = *flags.calibrate});
+    }
     if (flags.profile) profiler.emplace();
     const History history = flags.epochs > 0 ? fit_within_memory(trainer, data, fit) : History();
     if (profiler) profiler->stop();
@@ -265,6 +268,7 @@ void train(const TrainFlags& flags, RunRecord& record, Output& output) {
       reestimate_batch_norm(*model, data.train, {.images = *flags.reestimate});
     }
     io::save_keras(*model, file, {.metadata = remember_scale(scale)});
+    model_saved = true;
     std::optional<Evaluation> test;
     if (data.test.size() > 0) test = trainer.evaluate(data.test);
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
@@ -349,5 +353,5 @@ Command add_train(CLI::App& parent) {
     RunRecord record(*app);
     record.watch([&] { train(*flags, record, output); });
   };
-  return {app, run, [flags] { check(*flags); }, config};
+  return {app, run, [flags] { check(*flags); }, config, true};
 }

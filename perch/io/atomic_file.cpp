@@ -13,6 +13,10 @@
 namespace perch::io {
 namespace {
 
+// A temporary file is called as its target, with these and random letters behind.
+const std::string mark = ".perch-";
+constexpr std::size_t random_letters = 6;
+
 std::string reason() {
   return std::generic_category().message(errno);
 }
@@ -21,7 +25,7 @@ std::string reason() {
 class TemporaryFile {
  public:
   explicit TemporaryFile(const std::filesystem::path& target)
-      : target_(target), path_(target.string() + ".XXXXXX") {
+      : target_(target), path_(target.string() + mark + std::string(random_letters, 'X')) {
     make_folder(target.parent_path());
     descriptor_ = file_calls().make_temporary(path_.data());
     if (descriptor_ < 0) {
@@ -105,6 +109,20 @@ void write_atomically(const std::filesystem::path& file, std::span<const std::by
   TemporaryFile temporary(file);
   temporary.write(bytes);
   temporary.put_into_place(sync);
+}
+
+void remove_unfinished(const std::filesystem::path& file) {
+  const std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : ".";
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+    const std::string name = entry.path().filename().string();
+    const std::size_t ending = mark.size() + random_letters;
+    if (name.size() <= ending || name.compare(name.size() - ending, mark.size(), mark) != 0) {
+      continue;
+    }
+    const bool of_file = name.substr(0, name.size() - ending) == file.filename().string();
+    if (of_file || !file.has_filename()) file_calls().unlink(entry.path().c_str());
+  }
 }
 
 void write_atomically(const std::filesystem::path& file, std::string_view text, Sync sync) {

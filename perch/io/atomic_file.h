@@ -21,4 +21,9 @@ void write_atomically(const std::filesystem::path& file, std::span<const std::by
 void write_atomically(const std::filesystem::path& file, std::string_view text,
                       Sync sync = Sync::yes);
 
+/// Removes the temporary files of write_atomically() that a killed process left in a folder: of
+/// `file` alone, or of all files where the path ends in a slash. For a folder, or a file, that
+/// nobody else writes to at this time.
+void remove_unfinished(const std::filesystem::path& file);
+
 }  // namespace perch::io

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -24,8 +25,9 @@ void save_checkpoint(const TrainingState& state, const std::filesystem::path& fi
 TrainingState load_checkpoint(const std::filesystem::path& file);
 /// The same from memory; `file` is for messages.
 TrainingState parse_checkpoint(std::span<const std::byte> bytes, const std::string& file);
-/// The newest one in a folder that is whole; says on stderr which ones are damaged. Null where
-/// there is none. Throws Error(io / missing_input) where one cannot be read.
+/// The newest one in a folder that is whole, that is the one of the largest step; says on stderr
+/// which ones are damaged. Null where there is none. Throws Error(io / missing_input) where one
+/// cannot be read, Error(bad_data) where a newer perch wrote it.
 std::shared_ptr<const TrainingState> newest_checkpoint(const std::filesystem::path& folder);
 
 /// When a training is saved; at its end, and when it is interrupted, in any case.
@@ -38,7 +40,8 @@ struct CheckpointTimes {
 
 /// The folder of one training's checkpoints, this process's own while it lives:
 ///   step-000000000500.safetensors   the newest ones
-///   complete.json                once the training is complete: what came of it
+///   best.h5                         the model of the best epoch, where that is wanted
+///   complete.json                   once the training is complete: what came of it
 class CheckpointFolder {
  public:
   /// Made if it is missing. Keeps the newest `keep` files, at least 1. Throws Error(cannot_create)
@@ -50,18 +53,27 @@ class CheckpointFolder {
   CheckpointFolder& operator=(const CheckpointFolder&) = delete;
 
   const std::filesystem::path& path() const { return folder_; }
+  /// newest_checkpoint() of this folder, to go on from: it and those of earlier steps are this
+  /// training's then.
+  std::shared_ptr<const TrainingState> newest();
+  /// load_checkpoint(); the same, where the file is one of this folder's.
+  std::shared_ptr<const TrainingState> load(const std::filesystem::path& file);
+
   /// For FitOptions::callbacks; borrows the folder. The training's first checkpoint takes the place
-  /// of all that were there; until it is written, they stay. One that cannot be written is told on
-  /// stderr and counted, and the training goes on.
+  /// of all that are not this training's; until it is written, they stay. One that cannot be
+  /// written is told on stderr and counted, and the training goes on.
   CallbackPtr callback(const CheckpointTimes& times = {});
+  /// Keeps the model of the epoch with the best `monitor` so far (see on_best()). One that cannot
+  /// be written is told and counted, too.
+  CallbackPtr best(const std::string& monitor);
   /// Writes one, then removes what is too old.
   void save(const TrainingState& state);
-  /// Checkpoints that could not be written, and why the last one could not; "" for none.
+  /// Files that could not be written, and why the last one could not; "" for none.
   std::int64_t failures() const { return failures_; }
   const std::string& failure() const { return failure_; }
 
-  /// Whether this process wrote one.
-  bool saved() const { return saved_; }
+  /// Whether newest() would find this training again.
+  bool resumable() const { return resumed_at_ >= 0; }
 
   /// What a complete training left: any text.
   void set_complete(const std::string& text);
@@ -72,8 +84,14 @@ class CheckpointFolder {
   std::vector<std::filesystem::path> made_;  // by this process, the outermost first
   std::int64_t keep_;
   FolderLock lock_;
-  bool replaces_ = false;  // what the next one finds
-  bool saved_ = false;
+  void failed(const std::string& what, const std::string& why);
+  void save_best(Trainer& trainer);
+
+  // Checkpoints up to this step are this training's.
+  std::int64_t own_until_ = std::numeric_limits<std::int64_t>::max();
+  std::int64_t resumed_at_ = -1;  // one of this folder's, or the last that was written
+  bool replaces_ = false;         // what a former training left beside them
+  bool saved_best_ = false;
   std::int64_t failures_ = 0;
   std::string failure_;
 

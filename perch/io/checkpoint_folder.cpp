@@ -1,7 +1,10 @@
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <fstream>
 #include <iterator>
+#include <optional>
+#include <string_view>
 #include <utility>
 
 #include <perch/core/check.h>
@@ -10,6 +13,8 @@
 #include <perch/io/atomic_file.h>
 #include <perch/io/checkpoint.h>
 #include <perch/io/file_calls.h>
+#include <perch/io/keras.h>
+#include <perch/io/sealed.h>
 #include <perch/train/trainer.h>
 
 namespace perch::io {
@@ -18,7 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-constexpr const char* completion = "complete.json";
+constexpr const char *completion = "complete.json", *best_model_file = "best.h5";
 constexpr const char *prefix = "step-", *suffix = ".safetensors";
 
 /// Makes it and what is missing on the way to it: those, the outermost first.
@@ -45,15 +50,23 @@ std::string name_of(std::int64_t step) {
   return fmt::format("{}{:012}{}", prefix, step, suffix);
 }
 
-/// The newest first.
+/// Of a name that name_of() makes; copies that people keep beside them are none of ours.
+std::optional<std::int64_t> step_of(const fs::path& file) {
+  const std::string name = file.filename().string();
+  if (!name.starts_with(prefix)) return std::nullopt;
+  std::int64_t step = 0;
+  std::from_chars(name.data() + std::string_view(prefix).size(), name.data() + name.size(), step);
+  return name == name_of(step) ? std::optional(step) : std::nullopt;
+}
+
+/// The newest first: that of the largest step, whatever a clock says.
 std::vector<fs::path> files_in(const fs::path& folder) {
   std::vector<fs::path> found;
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder, ignored)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with(prefix) && name.ends_with(suffix)) found.push_back(entry.path());
+    if (step_of(entry.path())) found.push_back(entry.path());
   }
-  std::ranges::sort(found, std::greater());
+  std::ranges::sort(found, std::greater(), step_of);
   return found;
 }
 
@@ -72,6 +85,7 @@ class CheckpointCallback final : public Callback {
   void on_train_begin(Trainer&, const TrainPlan& plan) override {
     last_ = Clock::now();
     begun_ = steps_ = plan.steps_done;
+    folder_.own_until_ = std::min(plan.steps_done, folder_.resumed_at_);
     folder_.replaces_ = true;
     moved_ = false;
   }
@@ -99,9 +113,7 @@ class CheckpointCallback final : public Callback {
       folder_.save(trainer.state());
     } catch (const std::exception& error) {
       // The training is worth more than one of its checkpoints.
-      ++folder_.failures_;
-      folder_.failure_ = error.what();
-      warn(fmt::format("no checkpoint of step {}: {}", steps_, error.what()));
+      folder_.failed(fmt::format("no checkpoint of step {}", steps_), error.what());
     }
     last_ = Clock::now();
   }
@@ -120,16 +132,7 @@ CheckpointFolder::CheckpointFolder(fs::path folder, std::int64_t keep)
       keep_(keep),
       lock_(folder_, "give the training another name") {
   PERCH_CHECK(keep_ >= 1, "checkpoints: keep {}; at least 1 is kept", keep_);
-  // What a killed process was writing.
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(folder_, ignored)) {
-    const std::string name = entry.path().filename().string();
-    const bool half = name.find(std::string(suffix).append(".")) != std::string::npos ||
-                      name.starts_with(std::string(completion).append("."));
-    if (half) {
-      file_calls().unlink(entry.path().c_str());
-    }
-  }
+  remove_unfinished(folder_ / "");
 }
 
 CheckpointFolder::~CheckpointFolder() {
@@ -149,6 +152,8 @@ std::shared_ptr<const TrainingState> newest_checkpoint(const fs::path& folder) {
   for (const fs::path& file : files_in(folder)) {
     try {
       return std::make_shared<const TrainingState>(load_checkpoint(file));
+    } catch (const NewerFile&) {
+      throw;  // not damaged: an older one would take its place
     } catch (const Error& error) {
       if (error.code() != ErrorCode::bad_data) throw;
       warn(fmt::format("{}; going on with an older checkpoint if there is one", error.what()));
@@ -157,24 +162,58 @@ std::shared_ptr<const TrainingState> newest_checkpoint(const fs::path& folder) {
   return nullptr;
 }
 
+std::shared_ptr<const TrainingState> CheckpointFolder::newest() {
+  auto state = newest_checkpoint(folder_);
+  if (state != nullptr) resumed_at_ = state->step;
+  return state;
+}
+
+std::shared_ptr<const TrainingState> CheckpointFolder::load(const fs::path& file) {
+  auto state = std::make_shared<const TrainingState>(load_checkpoint(file));
+  std::error_code ignored;
+  if (fs::equivalent(file, folder_ / name_of(state->step), ignored)) resumed_at_ = state->step;
+  return state;
+}
+
 CallbackPtr CheckpointFolder::callback(const CheckpointTimes& times) {
   return std::make_shared<CheckpointCallback>(*this, times);
+}
+
+CallbackPtr CheckpointFolder::best(const std::string& monitor) {
+  return on_best(monitor, [this](Trainer& trainer) { save_best(trainer); });
+}
+
+void CheckpointFolder::save_best(Trainer& trainer) {
+  try {
+    save_keras(trainer.model(), folder_ / best_model_file, {.optimizer = &trainer.optimizer()});
+    saved_best_ = true;
+  } catch (const std::exception& error) {
+    failed("the best model is not kept", error.what());
+  }
+}
+
+void CheckpointFolder::failed(const std::string& what, const std::string& why) {
+  ++failures_;
+  failure_ = why;
+  warn(fmt::format("{}: {}", what, why));
 }
 
 void CheckpointFolder::save(const TrainingState& state) {
   const fs::path file = folder_ / name_of(state.step);
   save_checkpoint(state, file);
-  saved_ = true;
-  std::vector<fs::path> old = files_in(folder_);
-  if (std::exchange(replaces_, false)) {
-    // Of another course, damaged, or of this one where it will not come again.
-    std::erase(old, file);
-    file_calls().unlink((folder_ / completion).c_str());
-  } else {
-    old.erase(old.begin(), old.begin() + static_cast<std::ptrdiff_t>(std::min(
-                                             old.size(), static_cast<std::size_t>(keep_))));
+  // Those of later steps are of another course, or damaged.
+  std::int64_t kept = 0;
+  for (const fs::path& each : files_in(folder_)) {
+    const std::int64_t step = *step_of(each);
+    if ((step == state.step || step <= own_until_) && ++kept <= keep_) continue;
+    file_calls().unlink(each.c_str());
   }
-  for (const fs::path& each : old) file_calls().unlink(each.c_str());
+  if (std::exchange(replaces_, false)) {
+    file_calls().unlink((folder_ / completion).c_str());
+    const bool afresh = own_until_ < 0;
+    if (afresh && !saved_best_) file_calls().unlink((folder_ / best_model_file).c_str());
+  }
+  own_until_ = resumed_at_ = state.step;
 }
 
 void CheckpointFolder::set_complete(const std::string& text) {

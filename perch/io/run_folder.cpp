@@ -73,6 +73,7 @@ std::shared_ptr<RunFolder> RunFolder::create(const fs::path& parent, const std::
 
 std::shared_ptr<RunFolder> RunFolder::reopen(const fs::path& path, std::int64_t epochs_done) {
   RunStatus status = read_run_status(path);
+  remove_unfinished(path / "");
   std::shared_ptr<RunFolder> folder(new RunFolder(std::unique_ptr<State>(
       new State{path, epochs_done, std::move(status),
                 FlushedFile(path / "log.txt", "run folder", FlushedFile::Begin::append)})));

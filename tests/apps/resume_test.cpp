@@ -106,6 +106,55 @@ TEST_CASE("a training that is killed again and again ends in the same file") {
   CHECK(metrics(killed) == metrics(whole));
 }
 
+TEST_CASE("a training that is stopped outside of its steps ends in the same file") {
+  const TestFolder folder;
+  const std::string data = write_data(folder, 400, 4000), whole = folder / "whole";
+  const std::string stopped = folder / "stopped";
+  // Runs a command into a pipe, $said, waits until a phase begins and sends the signal.
+  const auto stop = [&](const std::string& until, const Arguments& command) {
+    const std::string script =
+        "said=$1; shift; mkfifo $said; \"$@\" >$said & pid=$!; exec 3<$said; " + until +
+        "; kill -TERM $pid; cat <&3 >/dev/null; wait $pid; code=$?; rm $said; exit $code";
+    return run_process(with({"sh", "-c", script, "sh", folder / "said", perch_program}, command));
+  };
+  // Calibration begins when the folder is locked.
+  Arguments calibrated = training(data, folder / "calibrated");
+  calibrated[1] = std::string("resnet20");
+  ProcessResult process = stop("until ls " + (folder / "calibrated") +
+                                   "/*.checkpoints/.lock >/dev/null 2>&1; do sleep 0.01; done",
+                               with(calibrated, {"--calibrate", "400"}));
+  CHECK(process.exit_code == 75);
+  CHECK_THAT(process.err, Contains("nothing was saved"));
+
+  // Behind the last epoch's end: re-estimation and evaluation on the test images.
+  const auto command = [&](const std::string& save) {
+    return with(training(data, save), {"--calibrate", "350", "--reestimate-batch-norm", "350"});
+  };
+  const Json expected = result(command(whole));
+  process = stop("while read -r line <&3; do case $line in *'\"epoch\":5,'*) break;; esac; done",
+                 with(command(stopped), {"--json"}));
+  CHECK(process.exit_code == 75);
+  CHECK_THAT(process.err, Contains("--resume auto goes on"));
+  const Json after = result(with(command(stopped), {"--resume", "auto"}));
+  CHECK(model_in(stopped) == model_in(whole));
+  CHECK(after.at("test_loss") == expected.at("test_loss"));
+}
+
+TEST_CASE("a signal while options are read ends a command that heeds it in good order") {
+  const TestFolder folder;
+  const std::string data = write_data(folder), file = folder / "perch.toml";
+  // Reading the configuration waits for its writer.
+  const auto stop = [&](const Arguments& command) {
+    const std::string script =
+        "config=$1; shift; mkfifo $config; \"$@\" & pid=$!; exec 3>$config; kill -TERM $pid; "
+        "exec 3>&-; wait $pid; code=$?; rm $config; exit $code";
+    return run_process(with({"sh", "-c", script, "sh", file, perch_program}, command)).exit_code;
+  };
+  CHECK(stop(with(training(data, folder / "save"), {"--config", file})) == 75);
+  CHECK(stop({"quantize", folder / "none.h5", "--data", data, "--config", file}) == 75);
+  CHECK(stop({"config", "show", file}) == 128 + SIGTERM);
+}
+
 TEST_CASE("a complete training is not repeated, and --resume decides what becomes of it") {
   const TestFolder folder;
   const std::string data = write_data(folder), save = folder / "save";
@@ -170,6 +219,7 @@ TEST_CASE("checkpoints: what cannot be is refused, what cannot be written is tol
   refused({"--keep", "0", "--resume", "auto"}, 2, {"--keep 0"});
   refused({"--resume-anyway"}, 2, {"--resume-anyway", "--resume"});
   refused({"--resume", folder / "none.safetensors"}, 66, {"none.safetensors"});
+  refused({"--resume", folder / "a/best.h5"}, 2, {"best.h5", "--from"});
   write_file(fs::path(folder / "damaged.safetensors"), std::string("torn"));
   refused({"--resume", folder / "damaged.safetensors"}, 65, {"damaged.safetensors"});
 

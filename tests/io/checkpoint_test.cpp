@@ -2,12 +2,15 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
 
 #include <catch2/catch.hpp>
 #include <fcntl.h>
+#include <fmt/format.h>
+#include <tests/io/small_models.h>
 #include <tests/support/allocation_counter.h>
 #include <tests/support/errors.h>
 #include <tests/support/temp_folder.h>
@@ -18,6 +21,7 @@
 #include <perch/io/checkpoint.h>
 #include <perch/io/file_calls.h>
 #include <perch/io/safetensors.h>
+#include <perch/io/sealed.h>
 
 using namespace perch;
 using namespace perch::test;
@@ -138,6 +142,11 @@ std::set<std::string> names_in(const fs::path& folder) {
   return names;
 }
 
+std::shared_ptr<const TrainingState> load_checkpoint_of_folder(const fs::path& folder) {
+  return std::make_shared<const TrainingState>(
+      load_checkpoint(folder / "step-000000000002.safetensors"));
+}
+
 int open_descriptors() {
   int count = 0;
   for ([[maybe_unused]] const auto& entry : fs::directory_iterator("/proc/self/fd")) ++count;
@@ -153,16 +162,51 @@ TEST_CASE("a checkpoint comes back as it was saved") {
   check_same(load_checkpoint(folder / "a.safetensors"), state);
   CHECK_THAT(error_of(ErrorCode::missing_input, [&] { load_checkpoint(folder / "b"); }),
              Contains("b"));
-  // Safetensors, but none of ours; and one of a later perch.
+  // Safetensors, but none of ours.
   SafeTensors content = read_safetensors(folder / "a.safetensors");
-  content.metadata["format_version"] = "2";
-  write_atomically(folder / "later", safetensors_bytes(content));
-  CHECK_THAT(error_of(ErrorCode::bad_data, [&] { load_checkpoint(folder / "later"); }),
-             Contains("version 2"));
   content.metadata.clear();
   write_atomically(folder / "other", safetensors_bytes(content));
   CHECK_THAT(error_of(ErrorCode::bad_data, [&] { load_checkpoint(folder / "other"); }),
              Contains("no perch-checkpoint file"));
+}
+
+TEST_CASE("a file of a newer perch is told as such, and nothing takes its place") {
+  const TempFolder folder;
+  const auto names = [&] { return names_in(folder / "run"); };
+  CheckpointFolder checkpoints(folder / "run");
+  for (const std::int64_t step : {1, 2}) checkpoints.save(some_state(step));
+  // As it would be written: with another type of elements, too.
+  const fs::path newest = folder / "run" / "step-000000000002.safetensors";
+  const SafeTensors content = read_safetensors(newest);
+  SafeTensors newer = content;
+  put_seal(newer, {.format = "perch-checkpoint", .version = 2});
+  auto bytes = safetensors_bytes(newer);
+  std::string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  text.replace(text.find("F32"), 3, "F64");
+  write_file(newest, text);
+  const auto before = names();
+  for (const auto& load : {newest_checkpoint, load_checkpoint_of_folder}) {
+    CHECK_THAT(
+        error_of(ErrorCode::bad_data, [&] { load(folder / "run"); }),
+        Contains("step-000000000002") && Contains("newer perch") && Contains("version is 2"));
+  }
+  CHECK(names() == before);
+  // A version that was damaged into another is damage.
+  SafeTensors flipped = content;
+  flipped.metadata["format_version"] = std::string("3");
+  write_atomically(newest, safetensors_bytes(flipped));
+  CHECK(newest_checkpoint(folder / "run")->step == 1);
+}
+
+TEST_CASE("a large file that is no safetensors file is refused by its first bytes") {
+  const TempFolder folder;
+  const fs::path file = folder / "large";
+  write_file(file, std::string("\x10\0\0\0\0\0\0\0no header of JSON", 25));
+  std::error_code sparse;
+  fs::resize_file(file, std::uintmax_t{64} << 30, sparse);
+  if (sparse) return;
+  CHECK_THAT(error_of(ErrorCode::bad_data, [&] { load_checkpoint(file); }),
+             Contains("does not begin"));
 }
 
 TEST_CASE("checkpoints of earlier versions open") {
@@ -331,6 +375,69 @@ TEST_CASE("a folder keeps the newest checkpoints and falls back to one that is w
   CHECK(checkpoints.complete() == "done");
   { const CheckpointFolder unused(folder / "new" / "deep"); }
   CHECK(names_in(folder.path()) == std::set<std::string>{"run"});
+}
+
+TEST_CASE("a training that goes on keeps the checkpoints that it came from") {
+  const TempFolder folder;
+  Sequential model = small_net();
+  Trainer trainer(model, Adam(), sparse_categorical_crossentropy);
+  const fs::path run = folder / "run";
+  const auto file = [](int step) { return fmt::format("step-{:012}.safetensors", step); };
+  const auto steps = [&] {
+    std::set<std::string> found = names_in(run);
+    found.erase(".lock");
+    return found;
+  };
+  // Three of an earlier process, what it was writing when it was killed, and a copy of somebody's.
+  const auto begin = [&] {
+    fs::remove_all(run);
+    CheckpointFolder checkpoints(run);
+    for (const std::int64_t step : {1, 2, 10}) checkpoints.save(some_state(step));
+    checkpoints.set_complete("done");
+    write_file(run / "best.h5", "of the earlier training");
+    write_file(run / (file(11) + ".perch-AbCd12"), "half");
+    write_file(run / (file(12) + ".backup"), "kept");
+  };
+  const auto goes_on = [&](const std::function<std::int64_t(CheckpointFolder&)>& from, int step) {
+    begin();
+    CheckpointFolder checkpoints(run);
+    const std::int64_t done = from(checkpoints);
+    const CallbackPtr callback = checkpoints.callback();
+    callback->on_train_begin(trainer, {.steps_done = done});
+    CHECK(steps().size() == 6);  // nothing goes before something else is there
+    checkpoints.save(some_state(step));
+    return steps();
+  };
+  const std::string copy = file(12) + ".backup";
+  CHECK(goes_on([](CheckpointFolder& own) { return own.newest()->step; }, 11) ==
+        std::set<std::string>{"best.h5", file(2), file(10), file(11), copy});
+  // From an older one on: another course than the newest one's.
+  CHECK(goes_on([&](CheckpointFolder& own) { return own.load(run / file(2))->step; }, 3) ==
+        std::set<std::string>{"best.h5", file(1), file(2), file(3), copy});
+  // Afresh, or from elsewhere.
+  CHECK(goes_on([](CheckpointFolder&) { return 0; }, 3) == std::set<std::string>{file(3), copy});
+  save_checkpoint(some_state(10), folder / "elsewhere.safetensors");
+  CHECK(goes_on(
+            [&](CheckpointFolder& own) { return own.load(folder / "elsewhere.safetensors")->step; },
+            11) == std::set<std::string>{file(11), copy});
+}
+
+TEST_CASE("a best model that cannot be written is told, and the training goes on") {
+  const TempFolder folder;
+  CheckpointFolder checkpoints(folder / "run");
+  Sequential model = small_net();
+  Trainer trainer(model, Adam(), sparse_categorical_crossentropy);
+  const CallbackPtr best = checkpoints.best("loss");
+  best->on_train_begin(trainer, {});
+  {
+    const Injected injected({.fail_at = 0});
+    best->on_epoch_end(trainer, {.loss = 2.0});
+  }
+  CHECK(checkpoints.failures() == 1);
+  CHECK_THAT(checkpoints.failure(), Contains("best.h5"));
+  best->on_epoch_end(trainer, {.loss = 1.0});
+  CHECK(checkpoints.failures() == 1);
+  CHECK(fs::is_regular_file(folder / "run" / "best.h5"));
 }
 
 namespace {

@@ -28,6 +28,7 @@
 #include "commands.h"
 #include "config.h"
 #include "data_flags.h"
+#include "file_digest.h"
 #include "flags.h"
 #include "memory_plan.h"
 #include "model_file.h"
@@ -214,6 +215,8 @@ void train(const TrainFlags& flags, RunRecord& record, Output& output) {
                  .clip_norm = flags.optimizer.clip_norm(),
                  .callbacks = {first_step, std::make_shared<EpochEvents>(output)},
                  .settings = further_settings(*flags.app)};
+  // What it began with: its content, wherever the file lies.
+  if (!flags.from.empty()) fit.settings["--from"] = file_digest(flags.from).substr(0, 16);
   if (flags.on_non_finite == "skip") fit.on_non_finite = OnNonFinite::skip;
   if (flags.on_non_finite == "back") fit.on_non_finite = OnNonFinite::go_back;
   if (flags.augment) fit.augmentation = {.crop_padding = 4, .flip = true};

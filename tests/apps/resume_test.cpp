@@ -201,6 +201,19 @@ TEST_CASE("a complete training is not repeated, and --resume decides what become
   check_error(run_perch(with(once, other)), 2, {"clip_norm: 0 in the checkpoint, 2 now"});
   result(with(with(once, other), {"--resume-anyway"}));
   CHECK(read_file(model) == bytes);
+  // What it began with.
+  const auto start = [&](const std::string& seed) {
+    return result({"train", "depthwise_net", "--quantizer", "none", "--epochs", "0", "--data", data,
+                   "--save", folder / "start", "--name", seed, "--seed", seed})
+        .at("model")
+        .get<std::string>();
+  };
+  const std::string one = start("1"), two = start("2");
+  const Arguments tuned = with(training(data, folder / "tuned"), {"--resume", "auto", "--from"});
+  result(with(tuned, {one}));
+  check_error(run_perch(with(tuned, {two})), 2, {"--from:"});
+  fs::rename(one, two);
+  result(with(tuned, {two}));
   // Without --resume it begins anew.
   result(with(training(data, save), {"--seed", "5"}));
   CHECK(read_file(model) != bytes);

@@ -11,9 +11,34 @@
 
 #include <perch/core/check.h>
 #include <perch/core/parallel.h>
+#include <perch/core/thread_sanitizer.h>
 
 namespace perch {
 namespace {
+
+// A loop's begin happens before each of its bodies, and those before its end: TBB sees to it. Two
+// objects, so that two bodies are not in order.
+class LoopOrder {
+ public:
+  class Body {
+   public:
+    explicit Body(LoopOrder& order) : order_(order) { thread_sanitizer::acquire(&order_.begin_); }
+    ~Body() { thread_sanitizer::release(&order_.end_); }
+    Body(const Body&) = delete;
+    Body& operator=(const Body&) = delete;
+
+   private:
+    LoopOrder& order_;
+  };
+
+  LoopOrder() { thread_sanitizer::release(&begin_); }
+  ~LoopOrder() { thread_sanitizer::acquire(&end_); }
+  LoopOrder(const LoopOrder&) = delete;
+  LoopOrder& operator=(const LoopOrder&) = delete;
+
+ private:
+  char begin_ = 0, end_ = 0;
+};
 
 // The arena is replaced, never resized, when the count changes; the global limit lets it have more
 // threads than the machine has cores.
@@ -54,10 +79,12 @@ void parallel_for(std::int64_t chunks, ChunkBody body) {
     body(0);
     return;
   }
+  LoopOrder order;
   current_pool()->arena.execute([&] {
     tbb::parallel_for(
         std::int64_t{0}, chunks, std::int64_t{1},
         [&](std::int64_t i) {
+          const LoopOrder::Body in_order(order);
           const FlushDenormals guard;
           body(i);
         },

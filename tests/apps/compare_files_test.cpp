@@ -8,7 +8,7 @@
 using namespace perch::test;
 namespace fs = std::filesystem;
 
-TEST_CASE("files of rules are an axis, known by their content") {
+TEST_CASE("files of rules are an axis, known by their content", "[slow]") {
   const TestFolder folder, here;
   const std::string data = write_data(folder), out = folder / "out";
   const auto rules = [&](const std::string& name, int bits) {
@@ -91,7 +91,7 @@ TEST_CASE("files of rules are an axis, known by their content") {
   refused(many + "," + folder / "wrong.toml", 2, {}, {"rule 1, line 2 of", "wrong.toml", "dense"});
 }
 
-TEST_CASE("cells begin with a float model that is there, known by its content") {
+TEST_CASE("cells begin with a float model that is there, known by its content", "[slow]") {
   const TestFolder folder;
   const std::string data = write_data(folder), out = folder / "out", save = folder / "models";
   const auto trained = [&](const std::string& name, Arguments more) {

@@ -32,7 +32,7 @@ Arguments grid(const std::string& data, const std::string& out) {
 
 }  // namespace
 
-TEST_CASE("compare runs a grid, and goes on with it where it is changed") {
+TEST_CASE("compare runs a grid, and goes on with it where it is changed", "[slow]") {
   const TestFolder folder;
   const std::string data = write_data(folder), out = folder / "out";
   const auto lines = events(grid(data, out));
@@ -88,7 +88,7 @@ TEST_CASE("compare runs a grid, and goes on with it where it is changed") {
   CHECK(results_in(folder / "beside") == before);
 }
 
-TEST_CASE("a grid that is killed again and again ends as one that was not") {
+TEST_CASE("a grid that is killed again and again ends as one that was not", "[slow]") {
   const TestFolder folder;
   const std::string data = write_data(folder), whole = folder / "whole", killed = folder / "killed";
   events(grid(data, whole));
@@ -107,7 +107,7 @@ TEST_CASE("a grid that is killed again and again ends as one that was not") {
   CHECK(results_in(killed) == results_in(whole));
 }
 
-TEST_CASE("a grid comes out the same with one thread, with two, and side by side") {
+TEST_CASE("a grid comes out the same with one thread, with two, and side by side", "[slow]") {
   const TestFolder folder;
   const std::string data = write_data(folder);
   std::vector<std::string> outcomes;
@@ -130,7 +130,7 @@ TEST_CASE("a grid comes out the same with one thread, with two, and side by side
   CHECK(outcomes[2] == outcomes[0]);
 }
 
-TEST_CASE("networks are compared, from float models and from fresh weights") {
+TEST_CASE("networks are compared, from float models and from fresh weights", "[slow]") {
   const TestFolder folder;
   const std::string data = write_data(folder), out = folder / "out";
   const Arguments command = {"compare",        "depthwise_net,temp_net",
@@ -155,7 +155,8 @@ TEST_CASE("networks are compared, from float models and from fresh weights") {
   CHECK(events(fewer).back().at("cells") == 2);
 }
 
-TEST_CASE("a setting of all cells may become an axis of one value, and the other way round") {
+TEST_CASE("a setting of all cells may become an axis of one value, and the other way round",
+          "[slow]") {
   const TestFolder folder;
   const std::string data = write_data(folder), out = folder / "out";
   const auto groups = [&](const std::string& bits, const std::string& seeds, std::size_t to_run) {
@@ -173,7 +174,7 @@ TEST_CASE("a setting of all cells may become an axis of one value, and the other
   CHECK(groups("grid.weight_bits=8", "0,1,2", 0).size() == 2);
 }
 
-TEST_CASE("a grid that grows runs what is new, in whatever order it is said") {
+TEST_CASE("a grid that grows runs what is new, in whatever order it is said", "[slow]") {
   const TestFolder folder;
   const std::string data = write_data(folder);
   const auto run = [&](const Arguments& settings) {
@@ -206,7 +207,7 @@ TEST_CASE("an interrupted grid says how it goes on") {
   CHECK_THAT(process.err, Catch::Contains("the same command goes on"));
 }
 
-TEST_CASE("a cell that fails is marked, and the others go on") {
+TEST_CASE("a cell that fails is marked, and the others go on", "[slow]") {
   const TestFolder folder;
   const std::string data = write_data(folder), out = folder / "out";
   const ProcessResult process =
@@ -246,7 +247,7 @@ TEST_CASE("float networks are compared too, whose quantization nobody analyzes")
           .at("failed") == 0);
 }
 
-TEST_CASE("time and memory are foretold for the network that the settings make") {
+TEST_CASE("time and memory are foretold for the network that the settings make", "[slow]") {
   const TestFolder folder;
   const std::string data = write_data(folder);
   const auto estimate = [&](const std::string& width, const std::string& jobs) {
@@ -272,7 +273,7 @@ TEST_CASE("time and memory are foretold for the network that the settings make")
   CHECK(chosen.at("estimated_seconds") == (shared ? beside : alone).at("seconds"));
 }
 
-TEST_CASE("compare refuses what cannot be compared before work starts") {
+TEST_CASE("compare refuses what cannot be compared before work starts", "[slow]") {
   const TestFolder folder;
   const std::string data = write_data(folder), out = folder / "out", file = folder / "grid.toml";
   const auto refused = [&](Arguments arguments, int exit_code,
@@ -330,7 +331,7 @@ TEST_CASE("a disk that cannot hold the cells is told before they run") {
   check_error(process, 73, {"4 MB left", "the cells take about", "--out"});
 }
 
-TEST_CASE("a folder belongs to one experiment and one process") {
+TEST_CASE("a folder belongs to one experiment and one process", "[slow]") {
   const TestFolder folder;
   const std::string data = write_data(folder), out = folder / "out";
   const Arguments small = {"compare", "depthwise_net", "--seeds", "1",      "--data",

@@ -62,7 +62,7 @@ TEST_CASE("a flag goes before --set, that before the file, that before defaults"
   CHECK(read_file(again.at("model").get<std::string>()) == model);
 }
 
-TEST_CASE("every run leaves a configuration that trains it again") {
+TEST_CASE("every run leaves a configuration that trains it again", "[slow]") {
   const TestFolder folder;
   const std::string data = write_data(folder);
   for (const char* flags :

@@ -7,7 +7,7 @@
 using namespace perch::test;
 using Catch::Contains;
 
-TEST_CASE("a dry run foretells the peak, and leaves nothing") {
+TEST_CASE("a dry run foretells the peak, and leaves nothing", "[slow]") {
   const TestFolder folder;
   const std::string data = write_data(folder, 400, 40), save = folder / "models";
   const Arguments training = {"train", "temp_net", "--data",       data,  "--save",
@@ -24,7 +24,7 @@ TEST_CASE("a dry run foretells the peak, and leaves nothing") {
   CHECK(plan.at("planned_peak_mb") < 1.35 * peak);
 }
 
-TEST_CASE("memory that is not there is told with a batch size that takes less") {
+TEST_CASE("memory that is not there is told with a batch size that takes less", "[slow]") {
   const TestFolder folder;
   const std::string data = write_data(folder, 2000, 0);
   const ProcessResult process =

@@ -4,7 +4,7 @@
 
 using namespace perch::test;
 
-TEST_CASE("quantize writes what evaluate reads, with every step") {
+TEST_CASE("quantize writes what evaluate reads, with every step", "[slow]") {
   const TestFolder folder;
   const std::string data = write_data(folder, 80, 40), save = folder / "models";
   const Json trained = result({"train", "ds_net", "--data", data, "--save", save, "--batch-size",

@@ -26,7 +26,7 @@ std::string rule_of(const Json& report, const std::string& layer) {
 
 }  // namespace
 
-TEST_CASE("each quantizer, of weights and of activations, comes back from its file") {
+TEST_CASE("each quantizer, of weights and of activations, comes back from its file", "[slow]") {
   const TestFolder folder;
   const std::string data = write_data(folder, 80, 20), save = folder / "models";
   for (const std::string& name : names) {
@@ -45,7 +45,8 @@ TEST_CASE("each quantizer, of weights and of activations, comes back from its fi
   }
 }
 
-TEST_CASE("groups, roundings, schedules and scales of powers of two are honoured in training") {
+TEST_CASE("groups, roundings, schedules and scales of powers of two are honoured in training",
+          "[slow]") {
   const TestFolder folder;
   const std::string data = write_data(folder, 80, 20), save = folder / "models";
   std::vector<double> losses;

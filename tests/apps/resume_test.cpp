@@ -45,7 +45,7 @@ std::string model_in(const std::string& save) {
 
 }  // namespace
 
-TEST_CASE("a training that is killed again and again ends in the same file") {
+TEST_CASE("a training that is killed again and again ends in the same file", "[slow]") {
   const TestFolder folder;
   const std::string data = write_data(folder, 400, 40), whole = folder / "whole";
   const std::string killed = folder / "killed", stopped = folder / "stopped";
@@ -106,7 +106,7 @@ TEST_CASE("a training that is killed again and again ends in the same file") {
   CHECK(metrics(killed) == metrics(whole));
 }
 
-TEST_CASE("a training that is stopped outside of its steps ends in the same file") {
+TEST_CASE("a training that is stopped outside of its steps ends in the same file", "[slow]") {
   const TestFolder folder;
   const std::string data = write_data(folder, 400, 4000), whole = folder / "whole";
   const std::string stopped = folder / "stopped";
@@ -155,7 +155,8 @@ TEST_CASE("a signal while options are read ends a command that heeds it in good 
   CHECK(stop({"config", "show", file}) == 128 + SIGTERM);
 }
 
-TEST_CASE("a complete training is not repeated, and --resume decides what becomes of it") {
+TEST_CASE("a complete training is not repeated, and --resume decides what becomes of it",
+          "[slow]") {
   const TestFolder folder;
   const std::string data = write_data(folder), save = folder / "save";
   const Arguments once = with(training(data, save), {"--resume", "auto"});
@@ -219,7 +220,7 @@ TEST_CASE("a complete training is not repeated, and --resume decides what become
   CHECK(read_file(model) != bytes);
 }
 
-TEST_CASE("checkpoints: what cannot be is refused, what cannot be written is told") {
+TEST_CASE("checkpoints: what cannot be is refused, what cannot be written is told", "[slow]") {
   const TestFolder folder;
   const std::string data = write_data(folder), save = folder / "save";
   const auto refused = [&](const Arguments& more, int exit_code,

@@ -30,7 +30,8 @@ Json variable(const Json& report, const std::string& layer_name, const std::stri
 
 }  // namespace
 
-TEST_CASE("train names its file by the original script's rule for every combination of flags") {
+TEST_CASE("train names its file by the original script's rule for every combination of flags",
+          "[slow]") {
   const TestFolder folder;
   const std::string data = write_data(folder, 80, 0), save = folder / "models";
   const std::vector<std::pair<std::string, std::string>> quantizers = {
@@ -138,7 +139,7 @@ TEST_CASE("the saved model is the same to the byte for any number of threads") {
   CHECK(files[0] == files[2]);
 }
 
-TEST_CASE("fused or not, integer or not: the same training") {
+TEST_CASE("fused or not, integer or not: the same training", "[slow]") {
   const TestFolder folder;
   const std::string data = write_data(folder);
   const auto loss = [&](Arguments flags, const ProcessOptions& options = {}) {
@@ -227,7 +228,7 @@ TEST_CASE("evaluate takes a folder's parts and files of records") {
               {"test_batch.bin", "--split train"});
 }
 
-TEST_CASE("train --from starts with the weights of a float file") {
+TEST_CASE("train --from starts with the weights of a float file", "[slow]") {
   const TestFolder folder;
   const std::string data = write_data(folder, 80, 0);
   const auto kernel = [&](const std::string& file, const std::string& layer_name) {
@@ -253,7 +254,7 @@ TEST_CASE("train --from starts with the weights of a float file") {
   CHECK(train({}) != kernel(start, "conv2d"));
 }
 
-TEST_CASE("every optimizer option changes what is learned") {
+TEST_CASE("every optimizer option changes what is learned", "[slow]") {
   const TestFolder folder;
   const std::string data = write_data(folder, 80, 0);
   const auto weights = [&](Arguments more) {

@@ -46,7 +46,8 @@ bool memory_intact(const Outcome& outcome) {
 
 TEST_CASE(
     "every op and its gradient agree with the double-precision reference on every instruction "
-    "set") {
+    "set",
+    "[slow]") {
   for (const OpRow& row : op_table()) {
     const Outcome first = evaluate(row);
     std::vector<Array> inputs;

@@ -23,7 +23,8 @@ Variable chain(const Variable& start, int length) {
 
 }  // namespace
 
-TEST_CASE("a chain of ten thousand ops goes forward, backward and away without deep recursion") {
+TEST_CASE("a chain of ten thousand ops goes forward, backward and away without deep recursion",
+          "[slow]") {
   const Variable start(Tensor::scalar(0.5f), true);
   {
     const Variable end = chain(start, long_chain);

@@ -13,7 +13,7 @@
 using namespace perch;
 using namespace perch::test;
 
-TEST_CASE("ten fused steps are the composed ones") {
+TEST_CASE("ten fused steps are the composed ones", "[slow]") {
   const std::string name = GENERATE(from_range(model_names()));
   const bool wrapped = GENERATE(true, false);
   CAPTURE(name, wrapped);
@@ -47,7 +47,7 @@ TEST_CASE("ten fused steps are the composed ones") {
   }
 }
 
-TEST_CASE("a small step lowers the loss by the gradient's square times the rate") {
+TEST_CASE("a small step lowers the loss by the gradient's square times the rate", "[slow]") {
   const std::string name = GENERATE("temp_net", "dsc_net", "resnet20");
   const bool fused = GENERATE(true, false);
   CAPTURE(name, fused);

@@ -357,7 +357,7 @@ TEST_CASE("memory that fails anywhere in saving or loading loses nothing") {
   CHECK(read_file(file).size() == bytes.size());
 }
 
-TEST_CASE("a folder keeps the newest checkpoints and falls back to one that is whole") {
+TEST_CASE("a folder keeps the newest checkpoints and falls back to one that is whole", "[slow]") {
   const TempFolder folder;
   CheckpointFolder checkpoints(folder / "run", 2);
   CHECK(newest_checkpoint(checkpoints.path()) == nullptr);
@@ -563,7 +563,7 @@ std::map<std::string, std::string> after_power_cut(const Disk& written, std::siz
 
 }  // namespace
 
-TEST_CASE("after a power cut at any moment the last committed checkpoint loads") {
+TEST_CASE("after a power cut at any moment the last committed checkpoint loads", "[slow]") {
   const TempFolder folder;
   Disk recorded;
   std::vector<std::size_t> committed;  // calls made when each save returned

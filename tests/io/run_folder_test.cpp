@@ -89,7 +89,7 @@ TEST_CASE("a run's folder is read back as it was written") {
              Catch::Contains("Z epoch 2/2: loss") && Catch::EndsWith("Z one line\n"));
 }
 
-TEST_CASE("going on with a run writes its rows anew and adds to its log") {
+TEST_CASE("going on with a run writes its rows anew and adds to its log", "[slow]") {
   const TempFolder place;
   fs::path path;
   {

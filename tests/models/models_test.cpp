@@ -178,7 +178,7 @@ TEST_CASE("a training step makes the loss of its batch smaller") {
   CHECK(trainer.train_batch(batch, 1e-4f) < before);
 }
 
-TEST_CASE("a ready network trains quantized and comes back from its file") {
+TEST_CASE("a ready network trains quantized and comes back from its file", "[slow]") {
   const auto name = GENERATE(from_range(model_names()));
   CAPTURE(name);
   const auto model = small_model(name);

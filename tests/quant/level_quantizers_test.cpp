@@ -257,7 +257,7 @@ std::vector<Case> weight_cases() {
 
 }  // namespace
 
-TEST_CASE("levels of weights and their gradients are the papers', for each slice") {
+TEST_CASE("levels of weights and their gradients are the papers', for each slice", "[slow]") {
   for (const Case& c : weight_cases()) {
     for (const Subject& subject : subjects) {
       INFO(policy_name(c.policy) << ", " << c.bits << " bits, " << subject.shape.to_string() << ", "
@@ -343,7 +343,7 @@ TEST_CASE("values that are not finite have no level among weights") {
   }
 }
 
-TEST_CASE("levels and gradients are the same bits with any number of threads") {
+TEST_CASE("levels and gradients are the same bits with any number of threads", "[slow]") {
   const RestoreThreads restore;
   const Subject subject{{7, 20011}, GENERATE(std::vector<int>{}, std::vector<int>{0})};
   for (const Case& c : weight_cases()) {

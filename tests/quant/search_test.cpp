@@ -198,7 +198,7 @@ TEST_CASE("percentiles are interpolated between the values in order") {
         }).find("49 is outside of [50, 100]") != std::string::npos);
 }
 
-TEST_CASE("the shrunken range of least squared error, on values and on a histogram") {
+TEST_CASE("the shrunken range of least squared error, on values and on a histogram", "[slow]") {
   const int bits = GENERATE(1, 2, 4, 8);
   const bool symmetric = GENERATE(false, true), narrow = GENERATE(false, true);
   if (bits == 1 && (symmetric || narrow)) return;

@@ -9,7 +9,7 @@
 
 namespace fs = std::filesystem;
 
-TEST_CASE("weak symbols of the kernels name their instruction set") {
+TEST_CASE("weak symbols of the kernels name their instruction set", "[slow]") {
   int objects = 0, symbols = 0;
   for (const auto& entry : fs::recursive_directory_iterator(PERCH_TEST_BINARY_DIR)) {
     const std::string path = entry.path().string();

@@ -5,7 +5,14 @@
 
 #include <tests/support/allocation_counter.h>
 
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+// GCC defines a macro for each sanitizer, clang has features of their names.
+#if defined(__has_feature)
+#define PERCH_TEST_SANITIZER(name) __has_feature(name##_sanitizer)
+#else
+#define PERCH_TEST_SANITIZER(name) 0
+#endif
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && \
+    !PERCH_TEST_SANITIZER(address) && !PERCH_TEST_SANITIZER(thread)
 #define PERCH_TEST_COUNTS_ALLOCATIONS 1
 #else
 #define PERCH_TEST_COUNTS_ALLOCATIONS 0

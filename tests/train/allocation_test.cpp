@@ -29,7 +29,7 @@ class CountSteady final : public Callback {
 
 }  // namespace
 
-TEST_CASE("a steady training step makes no heap allocation of 4 KiB or more") {
+TEST_CASE("a steady training step makes no heap allocation of 4 KiB or more", "[slow]") {
   if (!AllocationCounter::available()) {
     WARN("allocations cannot be counted under this sanitizer");
     return;

@@ -88,10 +88,9 @@ TEST_CASE("a full disk leaves the existing file as it was") {
   const auto before = read_file(model);
   const auto content = folder.content();
   // A limit on file sizes stands for the full disk: 50 KiB, where the model takes 1.3 MB.
-  const auto full =
-      run_process({"sh", "-c", "trap '' XFSZ; ulimit -f 100; exec \"$@\"", "sh",
-                   PERCH_TEST_BINARY_DIR "/perch", "train", "temp_net", "--quiet", "--data", data,
-                   "--save", save, "--seed", "5", "--keep", "0", "--no-run-dir"});
+  const auto full = run_process({"sh", "-c", "trap '' XFSZ; ulimit -f 100; exec \"$@\"", "sh",
+                                 perch_program(), "train", "temp_net", "--quiet", "--data", data,
+                                 "--save", save, "--seed", "5", "--keep", "0", "--no-run-dir"});
   check_error(full, 74, {"temp_net_8wbits_8abits_asym_full_perch_AV.h5"});
   CHECK(read_file(model) == before);
   CHECK(folder.content() == content);
@@ -103,7 +102,7 @@ TEST_CASE("a full disk leaves the existing file as it was") {
 
 TEST_CASE("results that cannot be written are an error") {
   const auto full = run_process({"sh", "-c", "exec \"$0\" doctor >/dev/full",  //
-                                 PERCH_TEST_BINARY_DIR "/perch"});
+                                 perch_program()});
   check_error(full, 74, {"stdout"});
 }
 

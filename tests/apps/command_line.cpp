@@ -44,7 +44,7 @@ std::string write_data(const TestFolder& folder, int train_count, int test_count
 }
 
 ProcessResult run_perch(const Arguments& arguments, const ProcessOptions& options) {
-  Arguments command = {PERCH_TEST_BINARY_DIR "/perch"};
+  Arguments command = {perch_program()};
   command.insert(command.end(), arguments.begin(), arguments.end());
   ProcessOptions alone = options;
   alone.environment.try_emplace("PERCH_DATA_DIR", "");

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <nlohmann/json.hpp>
+#include <tests/support/places.h>
 #include <tests/support/process.h>
 #include <tests/support/temp_folder.h>
 

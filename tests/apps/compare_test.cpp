@@ -93,7 +93,7 @@ TEST_CASE("a grid that is killed again and again ends as one that was not", "[sl
   const std::string data = write_data(folder), whole = folder / "whole", killed = folder / "killed";
   events(grid(data, whole));
   const auto end = [&](const char* signal, const char* seconds) {
-    Arguments command = {"timeout", "-s", signal, seconds, PERCH_TEST_BINARY_DIR "/perch"};
+    Arguments command = {"timeout", "-s", signal, seconds, perch_program()};
     const Arguments rest = grid(data, killed);
     command.insert(command.end(), rest.begin(), rest.end());
     run_process(command, {});
@@ -114,7 +114,7 @@ TEST_CASE("a grid comes out the same with one thread, with two, and side by side
   const auto run = [&](Arguments command, const std::string& out, const char* jobs) {
     Arguments rest = grid(data, out);
     rest.back() = jobs;
-    command.emplace_back(PERCH_TEST_BINARY_DIR "/perch");
+    command.emplace_back(perch_program());
     command.insert(command.end(), rest.begin(), rest.end());
     const ProcessResult process = run_process(command, {});
     INFO(process.err);
@@ -197,8 +197,7 @@ TEST_CASE("a grid that grows runs what is new, in whatever order it is said", "[
 TEST_CASE("an interrupted grid says how it goes on") {
   const TestFolder folder;
   const std::string data = write_data(folder, 4000, 40), out = folder / "out";
-  Arguments command = {"timeout", "--preserve-status",           "-s", "TERM",
-                       "0.8",     PERCH_TEST_BINARY_DIR "/perch"};
+  Arguments command = {"timeout", "--preserve-status", "-s", "TERM", "0.8", perch_program()};
   Arguments rest = grid(data, out);
   rest[11] = std::string("50");
   command.insert(command.end(), rest.begin(), rest.end());
@@ -326,7 +325,7 @@ TEST_CASE("a disk that cannot hold the cells is told before they run") {
       {"unshare", "--mount", "sh", "-c",
        "mount -t tmpfs -o size=4m none \"$1\" && exec \"$0\" compare temp_net --data \"$2\" "
        "--out \"$1/out\" --seeds 3 --quiet",
-       PERCH_TEST_BINARY_DIR "/perch", disk, data},
+       perch_program(), disk, data},
       {});
   check_error(process, 73, {"4 MB left", "the cells take about", "--out"});
 }
@@ -346,7 +345,7 @@ TEST_CASE("a folder belongs to one experiment and one process", "[slow]") {
   check_error(run_perch(small), 66, {"test_batch.bin"});
   write_file(fs::path(data) / "test_batch.bin", records(40));
 
-  Arguments locked = {"flock", out + "/.lock", PERCH_TEST_BINARY_DIR "/perch"};
+  Arguments locked = {"flock", out + "/.lock", perch_program()};
   locked.insert(locked.end(), small.begin(), small.end());
   check_error(run_process(locked, {}), 73, {"in use"});
 

@@ -151,7 +151,7 @@ TEST_CASE("what perch config shows is a configuration") {
     const std::string file = write(folder, first.at("config").get<std::string>());
     CHECK(result({"config", "check", file}).at("commands") == Json({command}));
   }
-  const std::string grid = std::string(PERCH_TEST_SOURCE_DIR) + "/examples/granularity.toml";
+  const std::string grid = source_folder() + "/examples/granularity.toml";
   const std::string text = result({"config", "show", grid}).at("config");
   const std::string file = write(folder, text);
   CHECK(result({"config", "check", file}).at("commands") == Json({"compare"}));

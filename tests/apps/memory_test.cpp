@@ -28,9 +28,9 @@ TEST_CASE("memory that is not there is told with a batch size that takes less", 
   const TestFolder folder;
   const std::string data = write_data(folder, 2000, 0);
   const ProcessResult process =
-      run_process({"sh", "-c", "ulimit -v 900000; exec \"$@\"", "sh",
-                   PERCH_TEST_BINARY_DIR "/perch", "train", "resnet20", "--data", data, "--save",
-                   folder / "models", "--quiet", "--batch-size", "1800", "--threads", "2"});
+      run_process({"sh", "-c", "ulimit -v 900000; exec \"$@\"", "sh", perch_program(), "train",
+                   "resnet20", "--data", data, "--save", folder / "models", "--quiet",
+                   "--batch-size", "1800", "--threads", "2"});
   CHECK(process.exit_code == 1);
   CHECK_THAT(process.err, Contains("out of memory") && Contains("--batch-size 900"));
 }

@@ -102,7 +102,7 @@ TEST_CASE("the user's choice of OpenBLAS's kernels stands, and doctor says whose
 #endif
 
 TEST_CASE("files of the original script are read with train's quantizer flags") {
-  const std::string files = PERCH_TEST_GOLDEN_DIR "/keras_files/";
+  const std::string files = source_folder() + "/tests/golden/keras_files/";
   const std::string depthwise = files + "depthwise_net_LV_perch.h5";
   check_error(run_perch({"inspect", depthwise}), 65, {"ConvQuantizer", "--quantizer"});
   const Json report = result({"inspect", depthwise, "--quantizer", "last_value", "--weight-bits",

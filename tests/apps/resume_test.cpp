@@ -15,7 +15,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* perch_program = PERCH_TEST_BINARY_DIR "/perch";
 constexpr const char* stem = "depthwise_net_8wbits_8abits_asym_full_perch_AV";
 
 /// Long enough to be stopped amid it.
@@ -36,7 +35,7 @@ Arguments with(Arguments arguments, const Arguments& more) {
 ProcessResult run_for(const std::string& seconds, const std::string& signal,
                       const Arguments& arguments) {
   return run_process(
-      with({"timeout", "--preserve-status", "-s", signal, seconds, perch_program}, arguments));
+      with({"timeout", "--preserve-status", "-s", signal, seconds, perch_program()}, arguments));
 }
 
 std::string model_in(const std::string& save) {
@@ -115,7 +114,7 @@ TEST_CASE("a training that is stopped outside of its steps ends in the same file
     const std::string script =
         "said=$1; shift; mkfifo $said; \"$@\" >$said & pid=$!; exec 3<$said; " + until +
         "; kill -TERM $pid; cat <&3 >/dev/null; wait $pid; code=$?; rm $said; exit $code";
-    return run_process(with({"sh", "-c", script, "sh", folder / "said", perch_program}, command));
+    return run_process(with({"sh", "-c", script, "sh", folder / "said", perch_program()}, command));
   };
   // Calibration begins when the folder is locked.
   Arguments calibrated = training(data, folder / "calibrated");
@@ -148,7 +147,7 @@ TEST_CASE("a signal while options are read ends a command that heeds it in good 
     const std::string script =
         "config=$1; shift; mkfifo $config; \"$@\" & pid=$!; exec 3>$config; kill -TERM $pid; "
         "exec 3>&-; wait $pid; code=$?; rm $config; exit $code";
-    return run_process(with({"sh", "-c", script, "sh", file, perch_program}, command)).exit_code;
+    return run_process(with({"sh", "-c", script, "sh", file, perch_program()}, command)).exit_code;
   };
   CHECK(stop(with(training(data, folder / "save"), {"--config", file})) == 75);
   CHECK(stop({"quantize", folder / "none.h5", "--data", data, "--config", file}) == 75);
@@ -241,7 +240,7 @@ TEST_CASE("checkpoints: what cannot be is refused, what cannot be written is tol
   const std::string checkpoints = save + "/" + stem + ".checkpoints";
   fs::create_directories(checkpoints);
   const ProcessResult locked =
-      run_process(with({"flock", checkpoints + "/.lock", perch_program}, training(data, save)));
+      run_process(with({"flock", checkpoints + "/.lock", perch_program()}, training(data, save)));
   check_error(locked, 73, {"in use", stem});
 
   // No room for checkpoints, three times as large as the model: told at the end.
@@ -250,9 +249,9 @@ TEST_CASE("checkpoints: what cannot be is refused, what cannot be written is tol
   const fs::path model = result(larger).at("model").get<std::string>();
   const std::string blocks = std::to_string(fs::file_size(model) / 512 + 2);
   fs::remove_all(save);
-  const ProcessResult full = run_process(
-      with({"sh", "-c", "trap '' XFSZ; ulimit -f " + blocks + "; exec \"$@\"", "sh", perch_program},
-           larger));
+  const ProcessResult full = run_process(with(
+      {"sh", "-c", "trap '' XFSZ; ulimit -f " + blocks + "; exec \"$@\"", "sh", perch_program()},
+      larger));
   CHECK(full.exit_code == 74);
   CHECK_THAT(full.err, Contains("warning: no checkpoint of step 3") &&
                            Contains("checkpoints could not be written"));

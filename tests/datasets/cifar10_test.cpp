@@ -10,6 +10,7 @@
 #include <perch/datasets/npy.h>
 
 #include "tests/support/errors.h"
+#include "tests/support/places.h"
 #include "tests/support/temp_folder.h"
 
 using namespace perch;
@@ -132,7 +133,7 @@ TEST_CASE("damaged batches are refused with file and record") {
 }
 
 TEST_CASE("the embedded subset is balanced, interleaved and varied") {
-  const auto folder = std::filesystem::path(PERCH_TEST_SOURCE_DIR) / "datasets" / "cifar10_mini";
+  const auto folder = std::filesystem::path(test::source_folder()) / "datasets" / "cifar10_mini";
   const auto [train, test] = datasets::cifar10(folder);
   REQUIRE(train.size() == 2000);
   REQUIRE(test.size() == 500);

@@ -13,6 +13,7 @@
 #include <tests/io/small_models.h>
 #include <tests/support/allocation_counter.h>
 #include <tests/support/errors.h>
+#include <tests/support/places.h>
 #include <tests/support/temp_folder.h>
 #include <unistd.h>
 
@@ -210,7 +211,7 @@ TEST_CASE("a large file that is no safetensors file is refused by its first byte
 }
 
 TEST_CASE("checkpoints of earlier versions open") {
-  const fs::path files = fs::path(PERCH_TEST_SOURCE_DIR) / "tests" / "io" / "files";
+  const fs::path files = fs::path(source_folder()) / "tests" / "io" / "files";
   TrainingState expected = some_state();
   for (EpochResult& epoch : expected.history) {
     epoch.clipped = std::nullopt;  // not told then
@@ -221,7 +222,7 @@ TEST_CASE("checkpoints of earlier versions open") {
 
 // For a version to come: its file goes beside the others.
 TEST_CASE("write such a checkpoint", "[.][make]") {
-  save_checkpoint(some_state(), fs::path(PERCH_TEST_BINARY_DIR) / "checkpoint.safetensors");
+  save_checkpoint(some_state(), fs::path(build_folder()) / "checkpoint.safetensors");
 }
 
 TEST_CASE("a checkpoint cut short anywhere is refused, and so is any flipped bit") {

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <tests/io/edit_h5.h>
 #include <tests/support/errors.h>
+#include <tests/support/places.h>
 #include <tests/support/temp_folder.h>
 
 #include <perch/io/hdf5_reader.h>
@@ -19,7 +20,7 @@ namespace {
 using namespace test;
 using io::H5Group;
 
-const std::filesystem::path files = std::filesystem::path(PERCH_TEST_SOURCE_DIR) / "tests/io/files";
+const std::filesystem::path files = std::filesystem::path(source_folder()) / "tests/io/files";
 
 std::string refusal(const std::function<void()>& read) {
   return error_of(ErrorCode::bad_data, read);

@@ -7,6 +7,7 @@
 #include <string>
 
 #include <catch2/catch.hpp>
+#include <tests/support/places.h>
 
 namespace fs = std::filesystem;
 
@@ -50,7 +51,7 @@ std::vector<fs::path> sources_under(const fs::path& folder) {
   return files;
 }
 
-const fs::path root = fs::path(PERCH_TEST_SOURCE_DIR) / "perch";
+const fs::path root = fs::path(perch::test::source_folder()) / "perch";
 
 }  // namespace
 

@@ -6,12 +6,13 @@
 #include <string>
 
 #include <catch2/catch.hpp>
+#include <tests/support/places.h>
 
 namespace fs = std::filesystem;
 
 TEST_CASE("weak symbols of the kernels name their instruction set", "[slow]") {
   int objects = 0, symbols = 0;
-  for (const auto& entry : fs::recursive_directory_iterator(PERCH_TEST_BINARY_DIR)) {
+  for (const auto& entry : fs::recursive_directory_iterator(perch::test::build_folder())) {
     const std::string path = entry.path().string();
     const auto at = path.find("perch_kernels_");
     if (at == std::string::npos || entry.path().extension() != ".o") continue;

@@ -8,6 +8,7 @@
 #include <catch2/catch.hpp>
 #include <hdf5.h>
 #include <tests/support/golden.h>
+#include <tests/support/places.h>
 
 #include <perch/core/check.h>
 
@@ -127,7 +128,7 @@ std::vector<std::string> children(hid_t group, H5O_type_t kind) {
 
 std::filesystem::path folder() {
   const char* const chosen = std::getenv("PERCH_GOLDEN_DIR");
-  return chosen != nullptr && *chosen != '\0' ? chosen : PERCH_TEST_GOLDEN_DIR;
+  return chosen != nullptr && *chosen != '\0' ? chosen : test::source_folder() + "/tests/golden";
 }
 
 void report(std::int64_t cases) {

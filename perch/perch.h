@@ -30,6 +30,7 @@
 #include <perch/io/run_folder.h>
 #include <perch/io/run_reader.h>
 #include <perch/io/safetensors_model.h>
+#include <perch/io/tensorflow_limits.h>
 #include <perch/layers/layers.h>
 #include <perch/layers/spec.h>
 #include <perch/layers/state.h>

@@ -139,15 +139,22 @@ void build_checked(Skeleton& skeleton, const FindStored& find, const std::string
 }
 
 FindStored find_in(const std::vector<FileLayer>& layers) {
-  // Weights of one name in a nested model come one after the other.
-  return [&layers, last = std::string(), seen = std::map<std::string, std::size_t>()](
-             const std::string& top, const std::string&,
+  // Weights of one name in a nested model come one after the other, where names do not tell.
+  return [&layers, last = std::string(), seen = std::map<std::string, std::size_t>(),
+          by_name = std::map<std::string, const FileWeight*>()](
+             const std::string& top, const std::string& owner,
              const std::string& leaf) mutable -> std::optional<StoredWeight> {
-    if (top != last) seen.clear();
-    last = top;
     const auto layer = std::ranges::find(layers, top, &FileLayer::name);
     if (layer == layers.end()) return std::nullopt;
-    const FileWeight* const weight = layer->find(leaf, seen[leaf]++);
+    if (top != last) {
+      seen.clear();
+      by_name = layer->by_name();
+    }
+    last = top;
+    const auto named = by_name.find(owner + "/" + leaf);
+    const std::size_t index = seen[leaf]++;
+    const FileWeight* const weight =
+        named != by_name.end() ? named->second : layer->find(leaf, index);
     if (weight == nullptr) return std::nullopt;
     const H5Dataset dataset = layer->dataset(*weight);
     return StoredWeight{dataset.path(), dataset.shape()};

@@ -99,8 +99,8 @@ const std::map<std::string, KerasKind>& kinds() {
 }
 
 bool says_nothing(const std::string& key, const Json& value) {
-  static constexpr std::array<std::string_view, 4> by_name{"name", "trainable", "seed",
-                                                           "batch_input_shape"};
+  static constexpr std::array<std::string_view, 5> by_name{"name", "trainable", "seed",
+                                                           "batch_input_shape", "batch_shape"};
   static constexpr std::array<std::string_view, 3> by_ending{"_initializer", "_regularizer",
                                                              "_constraint"};
   return std::ranges::find(by_name, key) != by_name.end() || value.is_null() || value == false ||
@@ -112,7 +112,7 @@ void check_type(const Json& value, const std::string& where) {
                         ? value["config"].value("name", Json())
                         : value;
   if (name != "float32") {
-    fail(ErrorCode::bad_data, "{}: numbers of type {} are not supported; save it as float32", where,
+    fail(ErrorCode::bad_data, "{}: dtype {} is not supported, only float32; save it as that", where,
          name.dump());
   }
 }
@@ -157,6 +157,12 @@ Json setting_from_keras(const std::string& kind, const std::string& key, const J
                         const std::string& where) {
   if (kind == "ZeroPadding2D") return padding_from_keras(value, where);
   if (kind == "ReLU" && key == "max_value" && value.is_null()) return 0.0;
+  if (key == "activation" && value.is_object()) {
+    fail(ErrorCode::bad_data,
+         "{}: perch has no {} with {} as a layer's activation; make it a layer "
+         "of its own",
+         where, value.value("class_name", "object"), value.value("config", Json::object()).dump());
+  }
   return value;
 }
 
@@ -175,19 +181,28 @@ Json keras_config(const LayerSpec& spec, const Shape& input) {
   return config;
 }
 
+bool is_keras_class(const std::string& class_name) {
+  return kinds().contains(class_name);
+}
+
+void check_layer_class(const std::string& class_name, const std::string& name,
+                       const std::string& where) {
+  if (is_keras_class(class_name)) return;
+  std::vector<std::string> known;
+  for (const auto& [kind, settings] : kinds()) known.push_back(kind);
+  fail(ErrorCode::bad_data, "{}: layer {} is of the class {}, which perch has not; it reads {}",
+       where, name, class_name, choices(class_name, known));
+}
+
 LayerSpec spec_from_keras(const std::string& class_name, const Json& config,
                           const std::string& where) {
+  const std::string name = required_text(config, "name", where);
+  check_layer_class(class_name, name, where);
   const auto kind = kinds().find(class_name);
-  if (kind == kinds().end()) {
-    std::vector<std::string> known;
-    for (const auto& [name, settings] : kinds()) known.push_back(name);
-    fail(ErrorCode::bad_data, "{}: unknown layer class {}; perch reads {}", where, class_name,
-         choices(class_name, known));
-  }
   const auto& [settings, constants, defaults, own] = kind->second;
   LayerSpec spec;
   spec.kind = class_name;
-  spec.name = required_text(config, "name", where);
+  spec.name = name;
   spec.trainable = config.value("trainable", true);
   for (const auto& [key, value] : config.items()) {
     const bool is_axis = class_name == "BatchNormalization" && key == "axis";
@@ -203,6 +218,12 @@ LayerSpec spec_from_keras(const std::string& class_name, const Json& config,
   }
   spec.config.insert(spec.config.end(), own.begin(), own.end());
   return spec;
+}
+
+void check_input_layer(const Json& config, const std::string& where) {
+  static const KerasKind input;
+  const std::string here = where + ": " + required_text(config, "name", where);
+  for (const auto& [key, value] : config.items()) check_setting(input, key, value, here);
 }
 
 void check_norm_axis(const Json& config, const Shape& input, const std::string& where) {

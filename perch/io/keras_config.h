@@ -18,11 +18,22 @@ inline constexpr std::int64_t max_elements = std::int64_t{1} << 26;
 /// that Keras does not have is written with its settings as they are.
 Json keras_config(const LayerSpec& spec, const Shape& input);
 
+/// Whether Keras has the class and perch the same layer.
+bool is_keras_class(const std::string& class_name);
+
+/// Throws Error(bad_data) beginning with `where` for a class of plain layers that perch has not.
+void check_layer_class(const std::string& class_name, const std::string& name,
+                       const std::string& where);
+
 /// The specification of {"class_name", "config"}. Throws Error(bad_data) beginning with `where`
 /// for an unknown class, a missing setting, or one that perch does not support. Initializers,
 /// regularizers and constraints say nothing about a trained model and are passed over.
 LayerSpec spec_from_keras(const std::string& class_name, const Json& config,
                           const std::string& where);
+
+/// Throws Error(bad_data) beginning with `where` for an InputLayer of other inputs than dense
+/// float32 ones. A fixed batch size says nothing.
+void check_input_layer(const Json& config, const std::string& where);
 
 /// Throws Error(bad_data) unless a BatchNormalization's axis is the last of its input.
 void check_norm_axis(const Json& config, const Shape& input, const std::string& where);

@@ -1,7 +1,9 @@
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include <perch/core/check.h>
+#include <perch/io/keras_calls.h>
 #include <perch/io/keras_model.h>
 #include <perch/io/keras_order.h>
 
@@ -51,6 +53,10 @@ std::string sequential_input_name(const Model& model) {
   return "input_1";
 }
 
+const Layer* node_layer(const Model& model, NodeId id) {
+  return model.nodes()[static_cast<std::size_t>(id)].layer.get();
+}
+
 std::string unused_name(const Model& model, const std::string& stem) {
   for (int i = 1;; ++i) {
     const std::string name = stem + std::to_string(i);
@@ -75,8 +81,10 @@ KerasModel sequential_to_keras(Model& model) {
 KerasModel functional_to_keras(Model& model) {
   const std::string input_name = unused_name(model, "input_");
   const auto name_of = [&](NodeId id) {
-    return id == Model::input ? input_name
-                              : model.nodes()[static_cast<std::size_t>(id)].layer->name();
+    return id == Model::input ? input_name : node_layer(model, id)->name();
+  };
+  const auto call_number = [&](NodeId id) {
+    return only_call(id != Model::input && dynamic_cast<const Model*>(node_layer(model, id)));
   };
   KerasModel result;
   result.layer_names = {input_name};
@@ -88,7 +96,7 @@ KerasModel functional_to_keras(Model& model) {
     Json layer = layer_to_keras(*node.layer, input_shapes(model, node).front());
     Json inbound = Json::array();
     for (const NodeId id : node.inputs) {
-      inbound.push_back(Json::array({name_of(id), 0, 0, Json::object()}));
+      inbound.push_back(Json::array({name_of(id), call_number(id), 0, Json::object()}));
     }
     layer["name"] = node.layer->name();
     layer["inbound_nodes"] = Json::array({std::move(inbound)});
@@ -102,8 +110,13 @@ KerasModel functional_to_keras(Model& model) {
         {"trainable", model.trainable()},
         {"layers", std::move(layers)},
         {"input_layers", Json::array({Json::array({input_name, 0, 0})})},
-        {"output_layers", Json::array({Json::array({name_of(model.output()), 0, 0})})}}}};
+        {"output_layers",
+         Json::array({Json::array({name_of(model.output()), call_number(model.output()), 0})})}}}};
   return result;
+}
+
+bool is_model_class(const std::string& class_name) {
+  return class_name == "Sequential" || class_name == "Functional" || class_name == "Model";
 }
 
 class ModelReader {
@@ -115,7 +128,7 @@ class ModelReader {
     const std::string class_name = required_text(model, "class_name", reader_.where);
     const Json& config = required(model, "config", reader_.where);
     if (class_name == "Sequential") return sequential(config);
-    if (class_name == "Functional" || class_name == "Model") return functional(config);
+    if (is_model_class(class_name)) return functional(config);
     fail(ErrorCode::bad_data,
          "{}: a model of class {} cannot be read; save it as Sequential or "
          "Functional",
@@ -123,6 +136,13 @@ class ModelReader {
   }
 
  private:
+  // A layer of a Functional model that is still to be added.
+  struct Waiting {
+    const Json* json;
+    std::string name;
+    KerasCall call;
+  };
+
   // The shape that a Sequential takes may stand in its InputLayer, its own or its first layer's
   // configuration.
   static const Json* declared_input(const Json& config) {
@@ -133,24 +153,55 @@ class ModelReader {
     return nullptr;
   }
 
+  // What the file has of a wrapper.
+  FileLayer stored(const std::string& name) const {
+    if (depth_ > 0) {
+      const auto found = in_group_.find(name);
+      return found == in_group_.end() ? FileLayer() : found->second;
+    }
+    const auto found = std::ranges::find(layers_, name, &FileLayer::name);
+    return found == layers_.end() ? FileLayer() : *found;
+  }
+
+  std::unique_ptr<Layer> nested_model(const Json& json, const Json& config) {
+    if (depth_ == 0) {
+      in_group_ = stored(required_text(config, "name", reader_.where)).by_owner();
+    }
+    std::map<const Layer*, Json> norms = std::exchange(norms_, {});
+    ++depth_;
+    Skeleton nested = read(json);
+    --depth_;
+    norms_ = std::move(norms);
+    norms_.merge(nested.norms);
+    nested.model->set_trainable(config.value("trainable", true));
+    return std::move(nested.model);
+  }
+
   std::unique_ptr<Layer> layer(const Json& json) {
     const std::string class_name = required_text(json, "class_name", reader_.where);
     const Json& config = required(json, "config", reader_.where);
     if (is_wrapper_class(class_name)) {
-      const std::string name = required_text(config, "name", reader_.where);
-      const auto stored = std::ranges::find(layers_, name, &FileLayer::name);
-      static const FileLayer nothing;
-      return wrapper_from_keras(config, stored == layers_.end() ? nothing : *stored, reader_);
+      return wrapper_from_keras(config, stored(required_text(config, "name", reader_.where)),
+                                reader_);
     }
     if (class_name == "QuantizeLayer") return quantize_layer_from_keras(config, reader_);
-    if (class_name == "Sequential" || class_name == "Functional" || class_name == "Model") {
-      Skeleton nested = read(json);
-      norms_.merge(nested.norms);
-      return std::move(nested.model);
-    }
+    if (is_model_class(class_name)) return nested_model(json, config);
     auto plain = make_layer(spec_from_keras(class_name, config, reader_.where));
     if (class_name == "BatchNormalization") norms_.emplace(plain.get(), config);
     return plain;
+  }
+
+  // A model in another one gets its shape from what feeds it; it may not say any.
+  Shape input_shape(const Json* declared) const {
+    if (depth_ > 0) return {};
+    if (declared == nullptr) {
+      fail(
+          ErrorCode::bad_data,
+          "{}: the model's input shape is missing: it was saved unbuilt; call it once, or give the "
+          "first layer an input_shape, and save it again",
+          reader_.where);
+    }
+    return shape_from_keras(*declared, reader_.where);
   }
 
   Skeleton sequential(const Json& config) {
@@ -159,33 +210,14 @@ class ModelReader {
     for (const Json& json : required(config, "layers", reader_.where)) {
       const Json& layer_config = required(json, "config", reader_.where);
       if (shape == nullptr) shape = declared_input(layer_config);
-      if (required_text(json, "class_name", reader_.where) == "InputLayer") continue;
+      if (required_text(json, "class_name", reader_.where) == "InputLayer") {
+        check_input_layer(layer_config, reader_.where);
+        continue;
+      }
       model->add(layer(json));
     }
-    if (shape == nullptr) {
-      fail(ErrorCode::bad_data, "{}: the model's input shape is missing: it was saved unbuilt",
-           reader_.where);
-    }
     model->set_name(config.value("name", ""));
-    return {std::move(model), shape_from_keras(*shape, reader_.where), std::move(norms_)};
-  }
-
-  // Names of the layers that feed one; empty for the InputLayer.
-  std::vector<std::string> inbound(const Json& json, const std::string& name) const {
-    const Json& calls = required(json, "inbound_nodes", reader_.where);
-    if (calls.empty()) return {};
-    std::vector<std::string> names;
-    if (calls.size() == 1 && calls[0].is_array()) {
-      for (const Json& source : calls[0]) {
-        if (!source.is_array() || source.size() < 3 || source[1] != 0 || source[2] != 0) break;
-        names.push_back(source[0].get<std::string>());
-      }
-    }
-    if (calls.size() != 1 || names.empty() || names.size() != calls[0].size()) {
-      fail(ErrorCode::bad_data, "{}: layer {} is called more than once or in an unknown way",
-           reader_.where, name);
-    }
-    return names;
+    return {std::move(model), input_shape(shape), std::move(norms_)};
   }
 
   // [["dense", 0, 0]] or, in later versions, ["dense", 0, 0].
@@ -201,49 +233,85 @@ class ModelReader {
     return (*ends)[0].get<std::string>();
   }
 
+  // Before how it is called, which other classes have in other ways.
+  void check_class(const Json& json, const std::string& name) const {
+    const std::string class_name = required_text(json, "class_name", reader_.where);
+    if (class_name == "InputLayer" || class_name == "QuantizeLayer" ||
+        is_wrapper_class(class_name) || is_model_class(class_name)) {
+      return;
+    }
+    check_layer_class(class_name, name, reader_.where);
+  }
+
+  // An InputLayer's declared shape.
+  Shape read_input(const Json& json) const {
+    const Json& config = required(json, "config", reader_.where);
+    check_input_layer(config, reader_.where);
+    return input_shape(declared_input(config));
+  }
+
+  std::unique_ptr<Layer> called_layer(const Json& json, const KerasCall& call) {
+    auto result = layer(json);
+    if (call.inference) hold_in_inference(*result, reader_.where);
+    return result;
+  }
+
   Skeleton functional(const Json& config) {
     auto model = std::make_unique<Graph>();
-    Shape input_shape;
+    Shape shape;
     std::map<std::string, NodeId> ids;
     const std::string input_name = only_end(config, "input_layers");
-    std::vector<const Json*> waiting;
-    for (const Json& json : required(config, "layers", reader_.where)) waiting.push_back(&json);
+    const std::string output_name = only_end(config, "output_layers");
+    const Json& layers = required(config, "layers", reader_.where);
+    std::set<std::string> models;
+    for (const Json& json : layers) {
+      if (is_model_class(required_text(json, "class_name", reader_.where))) {
+        models.insert(required_text(json, "name", reader_.where));
+      }
+    }
+    std::vector<Waiting> waiting;
+    for (const Json& json : layers) {
+      const std::string name = required_text(json, "name", reader_.where);
+      check_class(json, name);
+      waiting.push_back({&json, name, call_of(json, name, models, reader_.where)});
+    }
     // Keras lists layers by depth, but any order is allowed: repeat until nothing moves.
     for (std::size_t before = 0; before != waiting.size();) {
       before = waiting.size();
-      std::erase_if(waiting, [&](const Json* json) {
-        const std::string name = required_text(*json, "name", reader_.where);
-        const std::vector<std::string> sources = inbound(*json, name);
-        if (sources.empty() && name == input_name) {
-          const Json* shape = declared_input(required(*json, "config", reader_.where));
-          input_shape = shape_from_keras(shape == nullptr ? Json() : *shape, reader_.where);
-          return ids.emplace(name, Model::input).second;
+      std::erase_if(waiting, [&](const Waiting& next) {
+        if (next.call.sources.empty() && next.name == input_name) {
+          shape = read_input(*next.json);
+          return ids.emplace(next.name, Model::input).second;
         }
         std::vector<NodeId> inputs;
-        for (const std::string& source : sources) {
+        for (const std::string& source : next.call.sources) {
           const auto id = ids.find(source);
           if (id == ids.end()) return false;
           inputs.push_back(id->second);
         }
-        return !inputs.empty() && ids.emplace(name, model->add(layer(*json), inputs)).second;
+        return !inputs.empty() &&
+               ids.emplace(next.name, model->add(called_layer(*next.json, next.call), inputs))
+                   .second;
       });
     }
     if (!waiting.empty()) {
       fail(ErrorCode::bad_data, "{}: layer {} has no input that is fed by {}", reader_.where,
-           required_text(*waiting.front(), "name", reader_.where), input_name);
+           waiting.front().name, input_name);
     }
-    const auto output = ids.find(only_end(config, "output_layers"));
+    const auto output = ids.find(output_name);
     if (output == ids.end() || output->second == Model::input) {
       fail(ErrorCode::bad_data, "{}: the model's output layer is missing", reader_.where);
     }
     model->set_output(output->second);
     model->set_name(config.value("name", ""));
-    return {std::move(model), input_shape, std::move(norms_)};
+    return {std::move(model), shape, std::move(norms_)};
   }
 
   const std::vector<FileLayer>& layers_;
   const QuantReader& reader_;
   std::map<const Layer*, Json> norms_;
+  int depth_ = 0;                              // of the model that is being read
+  std::map<std::string, FileLayer> in_group_;  // of the model in the model that is being read
 };
 
 }  // namespace

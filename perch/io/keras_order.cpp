@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <map>
+#include <functional>
 #include <numeric>
 #include <string>
 #include <utility>
@@ -41,6 +41,22 @@ void measure_distances(const Model& model, std::vector<Place>& places) {
   }
 }
 
+void append_state(Layer& layer, const std::string& top, bool trainable,
+                  std::vector<StateEntry>& entries) {
+  if (auto* const model = dynamic_cast<Model*>(&layer)) {
+    for (const NodeId id : keras_order(*model)) {
+      append_state(*model->nodes()[static_cast<std::size_t>(id)].layer, top,
+                   trainable && model->trainable(), entries);
+    }
+    return;
+  }
+  for (StateEntry& entry : state_of(layer)) {
+    entry.layer = top;
+    entry.trainable = entry.trainable && trainable;
+    entries.push_back(std::move(entry));
+  }
+}
+
 }  // namespace
 
 std::vector<NodeId> keras_order(const Model& model) {
@@ -57,12 +73,15 @@ std::vector<NodeId> keras_order(const Model& model) {
 }
 
 std::vector<StateEntry> keras_state(Model& model) {
-  std::map<std::string, std::size_t> rank;
+  std::vector<StateEntry> entries;
   for (const NodeId id : keras_order(model)) {
-    rank.emplace(model.nodes()[static_cast<std::size_t>(id)].layer->name(), rank.size());
+    Layer& layer = *model.nodes()[static_cast<std::size_t>(id)].layer;
+    const auto begin = static_cast<std::ptrdiff_t>(entries.size());
+    append_state(layer, layer.name(), model.trainable(), entries);
+    if (dynamic_cast<Model*>(&layer) == nullptr) continue;
+    std::stable_partition(entries.begin() + begin, entries.end(),
+                          std::mem_fn(&StateEntry::trainable));
   }
-  std::vector<StateEntry> entries = state_of(model);
-  std::ranges::stable_sort(entries, {}, [&](const StateEntry& e) { return rank.at(e.layer); });
   return entries;
 }
 

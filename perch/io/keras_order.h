@@ -14,7 +14,8 @@ namespace perch::io {
 /// output does not depend on come last.
 std::vector<NodeId> keras_order(const Model& model);
 
-/// state_of(model), layer by layer in that order.
+/// state_of(model), layer by layer in that order; of a model in it, what is trained comes first, as
+/// in Keras's trainable_weights + non_trainable_weights.
 std::vector<StateEntry> keras_state(Model& model);
 
 }  // namespace perch::io

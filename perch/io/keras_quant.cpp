@@ -4,6 +4,7 @@
 
 #include <perch/core/check.h>
 #include <perch/io/keras_quant.h>
+#include <perch/io/tensorflow_limits.h>
 #include <perch/quant/apply.h>
 
 namespace perch::io {
@@ -18,16 +19,9 @@ const std::map<std::string, std::string> python_classes{{"all_values", "AllValue
                                                         {"moving_average", "MovingAverage"},
                                                         {"fixed", "Fixed"}};
 
-// Whether TensorFlow's fake quantization with a range that tfmot or python/perch_keras.py tracks
-// gives the same values. A frozen range does, though it moves again where TensorFlow trains on.
+// With a range that tfmot or python/perch_keras.py tracks.
 bool tensorflow_has(const Quantizer& quantizer) {
-  const QuantSpec& spec = quantizer.spec();
-  const auto* const average = std::get_if<MovingAverage>(&spec.range);
-  return follows_extremes(spec.range) &&
-         (average == nullptr || average->start == AverageStart::six) && spec.bits > 1 &&
-         spec.granularity.kind != Granularity::Kind::group && spec.rounding == Rounding::half_up &&
-         !spec.power_of_two_scale && !spec.observe_only && quantizer.mode.quantizes &&
-         quantizer.mode.share == 1.0f;
+  return unknown_to_tensorflow(quantizer).empty();
 }
 
 // Whether tfmot's own class, which knows one range per tensor, is enough. Its FixedQuantizer has no
@@ -163,17 +157,26 @@ std::optional<QuantizeConfig> config_of_perch_keras(const Json& json, const std:
   return config;
 }
 
+// An Activation layer's output has a quantizer of tfmot's behind these functions only.
+bool quantizes_activation(const std::string& activation) {
+  return activation == "relu" || activation == "relu6";
+}
+
 // The configurations that tfmot makes by itself: they say everything by their class and settings.
-std::optional<QuantizeConfig> config_of_tfmot(const Json& json, const QuantReader& reader) {
+// `activation`: the layer's.
+std::optional<QuantizeConfig> config_of_tfmot(const Json& json, const std::string& activation,
+                                              const QuantReader& reader) {
   const std::string name = required_text(json, "class_name", reader.where);
   const Json& settings = required(json, "config", reader.where);
   if (name == "NoOpQuantizeConfig") return QuantizeConfig{};
   if (name == "OutputOnlyConfig") {
-    const auto inner = config_of_tfmot(required(settings, "quantize_config", reader.where), reader);
+    const auto inner =
+        config_of_tfmot(required(settings, "quantize_config", reader.where), activation, reader);
     if (!inner) return std::nullopt;
     return QuantizeConfig{.output = inner->output};
   }
-  if (!name.starts_with("Default8Bit") && !name.starts_with("DefaultNBit")) return std::nullopt;
+  const bool n_bit = name.starts_with("DefaultNBit");
+  if (!n_bit && !name.starts_with("Default8Bit")) return std::nullopt;
   const int weight_bits = settings.value("num_bits_weight", 8);
   const int activation_bits = settings.value("num_bits_activation", 8);
   const bool per_axis = name.find("ConvQuantizeConfig") != std::string::npos;
@@ -184,7 +187,15 @@ std::optional<QuantizeConfig> config_of_tfmot(const Json& json, const QuantReade
   if (lists_something(settings, "activation_attrs")) {
     config.activation = default_outputs(activation_bits);
   }
-  if (settings.value("quantize_output", false)) config.output = default_outputs(activation_bits);
+  // The n-bit scheme's classes for outputs and Activations have no setting for it.
+  const bool of_output =
+      name.ends_with("BitOutputQuantizeConfig") || name.ends_with("BitActivationQuantizeConfig");
+  if (settings.value("quantize_output", n_bit && of_output)) {
+    config.output = default_outputs(activation_bits);
+  }
+  if (name.ends_with("BitActivationQuantizeConfig") && !quantizes_activation(activation)) {
+    config.output.reset();
+  }
   return config;
 }
 
@@ -225,7 +236,9 @@ QuantizeConfig resolve_config(const Json& json, const LayerSpec& inner, const st
     return config;
   }
   if (auto told = config_of_perch_keras(json, reader.where)) return *told;
-  auto known = config_of_tfmot(json, reader);
+  const ConfigValue* const setting = inner.find("activation");
+  const auto* const activation = setting ? std::get_if<std::string>(setting) : nullptr;
+  auto known = config_of_tfmot(json, activation ? *activation : "linear", reader);
   if (!known) {
     fail(ErrorCode::bad_data,
          "{}: {} is quantized by the class {}, and the file does not say its bits and ranges: give "

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 
 #include <perch/core/check.h>
@@ -13,6 +14,15 @@ namespace {
 std::string leaf_of(const std::string& path) {
   const std::string last = path.substr(path.rfind('/') + 1);
   return last.substr(0, last.find(':'));
+}
+
+// "sequential/conv2d/kernel:0" -> "conv2d/kernel"
+std::string name_of(const std::string& path) {
+  const std::size_t last = path.rfind('/');
+  if (last == std::string::npos || last == 0) return "";
+  const std::size_t owner = path.rfind('/', last - 1);
+  const std::string name = path.substr(owner == std::string::npos ? 0 : owner + 1);
+  return name.substr(0, name.find(':'));
 }
 
 // No layer of Keras has weights of such names; wrappers call all of a quantizer's state after what
@@ -82,15 +92,7 @@ struct Restored {
   std::int32_t count = 0;
 };
 
-Restored read_entry(const StateEntry& entry, const H5Dataset& dataset, const std::string& file) {
-  if (dataset.shape() != entry.shape()) {
-    const bool range = is_quantizer_state(leaf_of(entry.name));
-    fail(ErrorCode::bad_data, "{}: {} has the shape {}, but {} in the model has {}{}", file,
-         dataset.path(), dataset.shape().to_string(), entry.name, entry.shape().to_string(),
-         range ? "; choose --per-tensor or --per-channel (the granularity of the configuration) as "
-                 "the file was trained"
-               : "");
-  }
+Restored read_entry(const StateEntry& entry, const H5Dataset& dataset) {
   Restored restored{entry, {}, 0};
   if (entry.counter != nullptr) {
     restored.count = static_cast<std::int32_t>(dataset.read_integer());
@@ -100,21 +102,66 @@ Restored read_entry(const StateEntry& entry, const H5Dataset& dataset, const std
   return restored;
 }
 
-void read_layer(const ModelLayer& model, const FileLayer& stored, const std::string& file,
-                std::vector<Restored>& result) {
+// tfmot calls the ranges of a QuantizeLayer after the layer: quantize_layer_1/quantize_layer_1_min.
+std::string stored_leaf(const StateEntry& entry, const FileLayer& stored) {
+  const std::string leaf = leaf_of(entry.name), part = "quantize_layer";
+  if (!entry.of_part || !leaf.starts_with(part) || stored.find(leaf) != nullptr) return leaf;
+  const std::string end = leaf.substr(part.size());
+  const auto found = std::ranges::find_if(
+      stored.weights, [&](const FileWeight& weight) { return weight.leaf.ends_with(end); });
+  return found == stored.weights.end() ? leaf : found->leaf;
+}
+
+// Variables of the model and what the file has for them.
+using Pairs = std::vector<std::pair<StateEntry, H5Dataset>>;
+
+void check_shapes(const Pairs& pairs, const std::string& file) {
+  constexpr std::size_t told = 4;
+  std::vector<std::string> misfits;
+  bool range = false;
+  for (const auto& [entry, dataset] : pairs) {
+    if (dataset.shape() == entry.shape()) continue;
+    range = range || is_quantizer_state(leaf_of(entry.name));
+    misfits.push_back(fmt::format("{} has the shape {}, but {} in the model has {}", dataset.path(),
+                                  dataset.shape().to_string(), entry.name,
+                                  entry.shape().to_string()));
+  }
+  if (misfits.empty()) return;
+  const std::size_t more = misfits.size() - std::min(misfits.size(), told);
+  misfits.resize(misfits.size() - more);
+  fail(ErrorCode::bad_data, "{}: {}{}{}", file, fmt::join(misfits, "; "),
+       more > 0 ? fmt::format("; and {} more", more) : "",
+       range ? "; choose --per-tensor or --per-channel (the granularity of the configuration) as "
+               "the file was trained"
+             : "");
+}
+
+void pair_layer(const ModelLayer& model, const FileLayer& stored, const std::string& file,
+                Pairs& result) {
   const auto mismatch = [&] {
+    check_shapes(result, file);  // of the layers before, where it may have begun
     fail(ErrorCode::bad_data,
          "{}: layer {} does not fit the model's {}: the file has {}, the model {}; was it written "
          "by another architecture or quantization?",
          file, stored.name, model.name, listed(stored.weights), listed(model.entries));
   };
   if (model.entries.size() != stored.weights.size()) mismatch();
+  // Of layers in a model the names tell more than the order, which depends on what was frozen when
+  // the file was written.
+  const auto by_name = stored.by_name();
+  const bool named = std::ranges::all_of(
+      model.entries, [&](const StateEntry& entry) { return by_name.contains(entry.name); });
   std::map<std::string, std::size_t> seen;
   for (const StateEntry& entry : model.entries) {
-    const std::string leaf = leaf_of(entry.name);
-    const FileWeight* weight = stored.find(leaf, seen[leaf]++);
+    const FileWeight* weight = nullptr;
+    if (named) {
+      weight = by_name.at(entry.name);
+    } else {
+      const std::string leaf = stored_leaf(entry, stored);
+      weight = stored.find(leaf, seen[leaf]++);
+    }
     if (weight == nullptr) mismatch();
-    result.push_back(read_entry(entry, stored.dataset(*weight), file));
+    result.emplace_back(entry, stored.dataset(*weight));
   }
 }
 
@@ -137,6 +184,28 @@ const FileWeight* FileLayer::find(const std::string& leaf, std::size_t index) co
     if (weight.leaf == leaf && index-- == 0) return &weight;
   }
   return nullptr;
+}
+
+std::map<std::string, const FileWeight*> FileLayer::by_name() const {
+  std::map<std::string, const FileWeight*> found;
+  std::set<std::string> shared{""};
+  for (const FileWeight& weight : weights) {
+    const std::string full = name_of(weight.path);
+    if (!found.emplace(full, &weight).second) shared.insert(full);
+  }
+  for (const std::string& full : shared) found.erase(full);
+  return found;
+}
+
+std::map<std::string, FileLayer> FileLayer::by_owner() const {
+  std::map<std::string, FileLayer> found;
+  for (const FileWeight& weight : weights) {
+    const std::string full = name_of(weight.path);
+    FileLayer& layer = found[full.substr(0, full.rfind('/'))];
+    layer.group = group;
+    layer.weights.push_back(weight);
+  }
+  return found;
 }
 
 std::vector<FileLayer> read_layers(const H5Group& root) {
@@ -174,7 +243,7 @@ void write_versions(H5Writer& group) {
 
 void write_layers(H5Writer& parent, Model& model, const std::vector<std::string>& layer_names) {
   std::map<std::string, std::vector<StateEntry>> entries;
-  for (StateEntry& entry : state_of(model)) entries[entry.layer].push_back(std::move(entry));
+  for (StateEntry& entry : keras_state(model)) entries[entry.layer].push_back(std::move(entry));
   write_versions(parent);
   parent.add_texts("layer_names", layer_names);
   for (const std::string& name : layer_names) {
@@ -205,9 +274,9 @@ void restore_layers(Model& model, std::vector<FileLayer> stored, const std::stri
   }
   std::erase_if(wanted, [](const ModelLayer& layer) { return layer.entries.empty(); });
   std::erase_if(stored, [](const FileLayer& layer) { return layer.weights.empty(); });
-  std::vector<Restored> values;
+  Pairs pairs;
   for (std::size_t i = 0; i < std::min(wanted.size(), stored.size()); ++i) {
-    read_layer(wanted[i], stored[i], file, values);
+    pair_layer(wanted[i], stored[i], file, pairs);
   }
   if (wanted.size() != stored.size()) {
     const bool lacks = wanted.size() > stored.size();
@@ -218,6 +287,9 @@ void restore_layers(Model& model, std::vector<FileLayer> stored, const std::stri
          lacks ? "the model's " + wanted[stored.size()].name
                : "the file's " + stored[wanted.size()].name);
   }
+  check_shapes(pairs, file);
+  std::vector<Restored> values;
+  for (const auto& [entry, dataset] : pairs) values.push_back(read_entry(entry, dataset));
   commit(values);
 }
 

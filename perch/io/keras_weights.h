@@ -1,6 +1,7 @@
 // Weights in Keras's HDF5 layout and a model's state: writing, and matching them up again.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,11 @@ struct FileLayer {
 
   /// The index-th weight of that leaf; null when there is none.
   const FileWeight* find(const std::string& leaf, std::size_t index = 0) const;
+  /// The weights by "conv2d/kernel", the last two parts of their paths. Without those that share a
+  /// name or have a path of one part.
+  std::map<std::string, const FileWeight*> by_name() const;
+  /// Of a model's group: what each layer in the model has, by the layer's name.
+  std::map<std::string, FileLayer> by_owner() const;
   H5Dataset dataset(const FileWeight& weight) const { return group.dataset(weight.path); }
 };
 

@@ -10,6 +10,8 @@
 #include <perch/core/random.h>
 #include <perch/io/model_file.h>
 #include <perch/layers/state.h>
+#include <perch/models/models.h>
+#include <perch/quant/wrapper.h>
 
 #include "commands.h"
 #include "data_flags.h"
@@ -23,7 +25,7 @@ namespace fs = std::filesystem;
 namespace {
 
 struct ConvertFlags {
-  std::string input, output;
+  std::string input, output, into;
   bool verify = false;
   QuantizeFlags quantize;
 };
@@ -58,11 +60,36 @@ void check_same(Model& a, Model& b, const std::string& file) {
   if (!same_bits(predict(a), predict(b))) differs("a prediction");
 }
 
+/// The model of a file, or a network by its name, with the weights of another file.
+std::unique_ptr<Model> fill_model(const std::string& into, const std::string& weights,
+                                  const QuantizeFlags& quantize) {
+  std::unique_ptr<Model> model;
+  if (fs::exists(into) || !fs::path(into).extension().empty()) {
+    model = open_model(into, quantize);
+  } else {
+    const auto given = quantize.given();
+    PERCH_CHECK(
+        given.empty(),
+        "--into {}: a network's name stands for the float network, {} would have no effect; "
+        "give a file of the quantized model",
+        into, fmt::join(given, " "));
+    model = make_model(into);
+    model->build({32, 32, 3});
+  }
+  const bool quantized = quantizers_of(*model).any();
+  PERCH_CHECK(io::holds_quantizers(weights) == quantized,
+              "{} is {} and {} {}; --into takes the model that the weights were saved from",
+              weights, quantized ? "float" : "quantized", into, quantized ? "quantized" : "float");
+  io::load_weights(*model, weights);
+  return model;
+}
+
 void convert(const ConvertFlags& flags, Output& output) {
   flags.quantize.check();
-  const auto model = open_model(flags.input, flags.quantize);
+  const auto model = flags.into.empty() ? open_model(flags.input, flags.quantize)
+                                        : fill_model(flags.into, flags.input, flags.quantize);
   check_writable(flags.output);
-  io::save_model(*model, flags.output, io::model_metadata(flags.input));
+  save_model(*model, flags.output, io::model_metadata(flags.input));
   if (flags.verify) check_same(*model, *io::load_model(flags.output), flags.output);
   const auto bytes = static_cast<std::int64_t>(fs::file_size(flags.output));
   output.event(
@@ -82,6 +109,10 @@ Command add_convert(CLI::App& parent) {
   app->add_option("OUT", flags->output, "Its other form, .h5 or .safetensors")
       ->type_name("FILE")
       ->required();
+  app->add_option("--into", flags->into,
+                  "IN has weights only (Keras's save_weights): the model that they are of, a file "
+                  "or a network's name")
+      ->type_name("MODEL");
   app->add_flag("--verify", flags->verify, "Read it back: variables and predictions are the same");
   flags->quantize.add_to(*app, QuantizeFlags::Use::read);
   return {app, [flags](Output& output) { convert(*flags, output); }};

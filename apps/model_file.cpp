@@ -1,7 +1,9 @@
 #include "model_file.h"
 
 #include <perch/core/check.h>
+#include <perch/core/warn.h>
 #include <perch/io/model_file.h>
+#include <perch/io/tensorflow_limits.h>
 #include <perch/layers/spec.h>
 #include <perch/quant/wrapper.h>
 
@@ -28,6 +30,17 @@ std::unique_ptr<Model> open_model(const std::string& file, const QuantizeFlags& 
               "{} says itself how it is quantized, {} would have no effect; leave it out", file,
               fmt::join(flags, " "));
   return io::load_model(file, quantize.load_options());
+}
+
+void save_model(Model& model, const std::filesystem::path& file,
+                const std::map<std::string, std::string>& metadata) {
+  io::save_model(model, file, metadata);
+  const std::vector<std::string> unknown = io::unknown_to_tensorflow(model);
+  if (file.extension() != ".h5" || unknown.empty()) return;
+  const std::string more =
+      unknown.size() > 1 ? fmt::format(", and {} more", unknown.size() - 1) : std::string();
+  warn(fmt::format("{}: perch reads it, TensorFlow cannot compute it: it has no {}{}",
+                   file.string(), unknown.front(), more));
 }
 
 std::unique_ptr<Model> open_float_model(const std::string& file) {

@@ -1,6 +1,7 @@
 // A model file as commands open it.
 #pragma once
 
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
@@ -14,6 +15,11 @@
 /// Throws as io::load_keras does; Error(usage) for quantizer flags although the file itself says
 /// how it is quantized.
 std::unique_ptr<perch::Model> open_model(const std::string& file, const QuantizeFlags& quantize);
+
+/// Writes it, and warns where that is a file for Keras which TensorFlow cannot compute. Throws what
+/// io::save_model() throws.
+void save_model(perch::Model& model, const std::filesystem::path& file,
+                const std::map<std::string, std::string>& metadata);
 
 /// A model without quantizers. Throws as io::load_model does; Error(usage) where there are some.
 std::unique_ptr<perch::Model> open_float_model(const std::string& file);

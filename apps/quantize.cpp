@@ -161,7 +161,7 @@ void quantize(const PtqFlags& flags, RunRecord& record, Output& output) {
   if (data.test.size() > 0) before = trainer.evaluate(data.test);
   const PtqReport done =
       quantize_after_training(*model, flags.quantize.rules(), data.train, options);
-  io::save_keras(*model, file, {.metadata = remember_scale(scale)});
+  save_model(*model, file, remember_scale(scale));
   if (data.test.size() > 0) after = trainer.evaluate(data.test);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   record.end(file, after, seconds.count(), before);

@@ -270,7 +270,7 @@ void train(const TrainFlags& flags, RunRecord& record, Output& output) {
     if (flags.reestimate) {
       reestimate_batch_norm(*model, data.train, {.images = *flags.reestimate});
     }
-    io::save_keras(*model, file, {.metadata = remember_scale(scale)});
+    save_model(*model, file, remember_scale(scale));
     model_saved = true;
     std::optional<Evaluation> test;
     if (data.test.size() > 0) test = trainer.evaluate(data.test);

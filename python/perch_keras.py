@@ -263,6 +263,9 @@ class _WrapperReader:
     @classmethod
     def from_config(cls, config: dict) -> _keras.QuantizeWrapperV2:
         stored = config["quantize_config"]
+        if config["layer"]["class_name"] == "FoldedBatchNorm":
+            raise ValueError(f"{config['name']}: its batch normalisation is folded into the layer, "
+                             "which only perch computes")
         if "perch" in stored:
             name = stored["class_name"] if stored["class_name"] in _objects else "PerchQuantizer"
             config = {**config, "quantize_config": {"class_name": name, "config": stored["perch"]}}

@@ -17,8 +17,8 @@ Skeleton read_skeleton(const H5Group& root, const std::vector<FileLayer>& layers
   }
   if (!root.has_attribute("model_config")) {
     fail(ErrorCode::bad_data,
-         "{}: holds weights only (save_weights), not the architecture; build the model and use "
-         "load_weights",
+         "{}: holds weights only (save_weights), not the architecture: perch convert --into MODEL "
+         "puts them into a model (in C++: load_weights)",
          root.file());
   }
   const std::string where = root.file() + ": model_config";

@@ -50,6 +50,23 @@ std::unique_ptr<Model> branching_net() {
   return net;
 }
 
+// A Sequential with a Graph in it within a Graph.
+std::unique_ptr<Model> nested_net() {
+  auto deep = std::make_unique<Graph>();
+  const NodeId left = deep->add(Conv2D(4, 3, {.padding = Padding::same}), {Model::input});
+  const NodeId right = deep->add(Conv2D(4, 1), {Model::input});
+  deep->add(Add(), {deep->add(BatchNorm(), {left}), right});
+  auto middle = std::make_unique<Sequential>();
+  middle->add(Conv2D(8, 3, {.strides = 4})).add(BatchNorm()).add(std::move(deep)).add(ReLU());
+  auto net = std::make_unique<Graph>();
+  const NodeId stem = net->add(Conv2D(4, 1), {Model::input});
+  const NodeId inner = net->add(std::move(middle), {stem});
+  const NodeId flat = net->add(Flatten(), {inner});
+  net->add(Dense(10, {.activation = "softmax"}), {flat});
+  net->set_name("nested_net");
+  return net;
+}
+
 void quantize(Model& model, const Quantization& how) {
   if (how.code == "float") return;
   const auto config = [&](const Layer& layer) -> std::optional<QuantizeConfig> {
@@ -149,6 +166,7 @@ std::vector<Case> cases() {
   all.push_back({"mobilenet_v2_float", make_model("mobilenet_v2", {.width = 0.35f})});
   all.push_back({"mobilenet_v2_MA_perch", make_model("mobilenet_v2", {.width = 0.35f}), averaged});
   all.push_back({"branching_float", branching_net()});
+  all.push_back({"nested_float", nested_net()});
   all.push_back({"branching_AV", branching_net(), {"AV", AllValues{}, 6}});
   return all;
 }

@@ -6,18 +6,12 @@
 
 #include <malloc.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define PERCH_FUZZ_ADDRESS_SANITIZER 1
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define PERCH_FUZZ_ADDRESS_SANITIZER 1
-#endif
+#include <perch/core/sanitizers.h>
 
 using perch::fuzz::note_given_back;
 using perch::fuzz::note_taken;
 
-#if defined(PERCH_FUZZ_ADDRESS_SANITIZER)
+#if PERCH_ADDRESS_SANITIZER || PERCH_THREAD_SANITIZER
 
 extern "C" {
 int __sanitizer_install_malloc_and_free_hooks(void (*taken)(const volatile void*, std::size_t),

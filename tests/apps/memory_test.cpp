@@ -4,6 +4,8 @@
 #include <catch2/catch.hpp>
 #include <tests/apps/command_line.h>
 
+#include <perch/core/sanitizers.h>
+
 using namespace perch::test;
 using Catch::Contains;
 
@@ -25,6 +27,10 @@ TEST_CASE("a dry run foretells the peak, and leaves nothing", "[slow]") {
 }
 
 TEST_CASE("memory that is not there is told with a batch size that takes less", "[slow]") {
+  if (PERCH_ADDRESS_SANITIZER || PERCH_THREAD_SANITIZER) {
+    WARN("a sanitizer's own memory does not fit into limits");
+    return;
+  }
   const TestFolder folder;
   const std::string data = write_data(folder, 2000, 0);
   const ProcessResult process =

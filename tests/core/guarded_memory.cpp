@@ -59,6 +59,8 @@ bool guard_bands_intact() {
   return std::exchange(r.intact, true);
 }
 
+#if !PERCH_THREAD_SANITIZER
+
 namespace {
 
 void* allocate(std::size_t bytes, std::size_t alignment) {
@@ -87,8 +89,12 @@ void release(void* block) {
 }
 
 }  // namespace
+
+#endif
+
 }  // namespace perch::test
 
+#if !PERCH_THREAD_SANITIZER
 void* operator new(std::size_t bytes, std::align_val_t alignment) {
   return perch::test::allocate(bytes, static_cast<std::size_t>(alignment));
 }
@@ -98,3 +104,4 @@ void operator delete(void* block, std::align_val_t) noexcept {
 void operator delete(void* block, std::size_t, std::align_val_t) noexcept {
   perch::test::release(block);
 }
+#endif

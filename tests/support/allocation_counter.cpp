@@ -5,14 +5,9 @@
 
 #include <tests/support/allocation_counter.h>
 
-// GCC defines a macro for each sanitizer, clang has features of their names.
-#if defined(__has_feature)
-#define PERCH_TEST_SANITIZER(name) __has_feature(name##_sanitizer)
-#else
-#define PERCH_TEST_SANITIZER(name) 0
-#endif
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && \
-    !PERCH_TEST_SANITIZER(address) && !PERCH_TEST_SANITIZER(thread)
+#include <perch/core/sanitizers.h>
+
+#if defined(__GLIBC__) && !PERCH_ADDRESS_SANITIZER && !PERCH_THREAD_SANITIZER
 #define PERCH_TEST_COUNTS_ALLOCATIONS 1
 #else
 #define PERCH_TEST_COUNTS_ALLOCATIONS 0

@@ -43,9 +43,12 @@ Tensor sum_of(Tensor a, const Tensor& b) {
   PERCH_CHECK(a.shape() == b.shape(), "gradients of shapes {} and {} do not add up",
               a.shape().to_string(), b.shape().to_string());
   Tensor total = reuse_or_allocate(a);
+  // Pointers ahead of the loop: writing access to a tensor gives up its encoding.
+  const float *const from = std::as_const(a).data(), *const more = b.data();
+  float* const to = total.data();
   parallel_elements(a.size(), [&](ChunkRange range) {
-    kernels::active().elementwise.add(total.data() + range.begin, a.data() + range.begin,
-                                      b.data() + range.begin, range.size());
+    kernels::active().elementwise.add(to + range.begin, from + range.begin, more + range.begin,
+                                      range.size());
   });
   return total;
 }

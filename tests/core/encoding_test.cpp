@@ -5,8 +5,10 @@
 #include <perch/core/ops/channel_layout.h>
 #include <perch/core/ops/elementwise.h>
 #include <perch/core/parallel.h>
+#include <perch/core/reduce.h>
 #include <perch/core/storage.h>
 
+#include "tests/core/restore_threads.h"
 #include "tests/support/bits.h"
 
 using namespace perch;
@@ -98,6 +100,19 @@ TEST_CASE("a deferred tensor may be decoded by many threads at once, inside of l
   Tensor sums({64});
   parallel_for(64, [&](std::int64_t i) { sums.data()[i] = t.data()[i * 1024 + 3]; });
   for (std::int64_t i = 0; i < 64; ++i) CHECK(sums.data()[i] == decoded(i * 1024 + 3));
+}
+
+TEST_CASE("deferred tensors are added by several threads") {
+  const RestoreThreads restore;
+  set_thread_count(4);
+  const Shape shape{64, 5 * 1024};
+  for (int round = 0; round < 50; ++round) {
+    const Tensor sum = sum_of(Tensor::encoded(shape, codes(shape.size())),
+                              Tensor::encoded(shape, codes(shape.size())));
+    for (std::int64_t i = 0; i < shape.size(); i += 101) {
+      REQUIRE(sum.data()[i] == 2.0f * decoded(i));
+    }
+  }
 }
 
 TEST_CASE("ops take deferred inputs") {

@@ -20,6 +20,7 @@
 #include <perch/core/kernels/table.h>
 #include <perch/datasets/cifar10.h>
 #include <perch/experiments/findings.h>
+#include <perch/io/atomic_file.h>
 #include <perch/io/folder_lock.h>
 #include <perch/layers/state.h>
 #include <perch/models/models.h>
@@ -322,6 +323,7 @@ void compare(const CompareFlags& flags, Output& output) {
          folder.string(), error.message());
   }
   const io::FolderLock lock(folder, "choose another folder with --out");
+  io::remove_unfinished(folder / "");
   write_experiment(folder, experiment, provenance, ids);
   rules.copy_to(folder);
   plan.folder = folder;

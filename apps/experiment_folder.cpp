@@ -45,10 +45,12 @@ void check_experiment_folder(const fs::path& folder, const Experiment& experimen
   const fs::path file = folder / description;
   if (!fs::exists(file, ignored)) {
     for (const auto& entry : fs::directory_iterator(folder, ignored)) {
-      if (entry.path().filename() == io::FolderLock::file_name) continue;
+      const std::string name = entry.path().filename().string();
+      // What a process that was killed at its first write left is no obstacle.
+      if (name == io::FolderLock::file_name || io::is_unfinished(name, file)) continue;
       fail(ErrorCode::cannot_create,
            "{} holds {}, which is no part of an experiment; choose an empty folder with --out",
-           folder.string(), entry.path().filename().string());
+           folder.string(), name);
     }
     return;
   }

@@ -111,17 +111,30 @@ void write_atomically(const std::filesystem::path& file, std::span<const std::by
   temporary.put_into_place(sync);
 }
 
+namespace {
+
+// What the temporary file of that name is for; empty where it is none.
+std::string target_of(const std::string& name) {
+  const std::size_t ending = mark.size() + random_letters;
+  if (name.size() <= ending || name.compare(name.size() - ending, mark.size(), mark) != 0)
+    return "";
+  return name.substr(0, name.size() - ending);
+}
+
+}  // namespace
+
+bool is_unfinished(const std::string& name, const std::filesystem::path& file) {
+  const std::string target = target_of(name);
+  return !target.empty() && target == file.filename().string();
+}
+
 void remove_unfinished(const std::filesystem::path& file) {
   const std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : ".";
   std::error_code ignored;
   for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
     const std::string name = entry.path().filename().string();
-    const std::size_t ending = mark.size() + random_letters;
-    if (name.size() <= ending || name.compare(name.size() - ending, mark.size(), mark) != 0) {
-      continue;
-    }
-    const bool of_file = name.substr(0, name.size() - ending) == file.filename().string();
-    if (of_file || !file.has_filename()) file_calls().unlink(entry.path().c_str());
+    const bool any = !file.has_filename() && !target_of(name).empty();
+    if (any || is_unfinished(name, file)) file_calls().unlink(entry.path().c_str());
   }
 }
 

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace perch::io {
@@ -20,6 +21,10 @@ void write_atomically(const std::filesystem::path& file, std::span<const std::by
                       Sync sync = Sync::yes);
 void write_atomically(const std::filesystem::path& file, std::string_view text,
                       Sync sync = Sync::yes);
+
+/// Whether a name is that of a temporary file of write_atomically() for `file`, which has the same
+/// folder.
+bool is_unfinished(const std::string& name, const std::filesystem::path& file);
 
 /// Removes the temporary files of write_atomically() that a killed process left in a folder: of
 /// `file` alone, or of all files where the path ends in a slash. For a folder, or a file, that

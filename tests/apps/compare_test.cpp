@@ -105,6 +105,14 @@ TEST_CASE("a grid that is killed again and again ends as one that was not", "[sl
   for (const char* seconds : {"0.3", "0.6"}) end("TERM", seconds);
   events(grid(data, killed));
   CHECK(results_in(killed) == results_in(whole));
+
+  // Killed at its very first write.
+  const fs::path early = folder / "early", unfinished = early / "experiment.json.perch-a1b2c3";
+  fs::create_directories(early);
+  write_file(unfinished, "{");
+  events(grid(data, early));
+  CHECK(results_in(early) == results_in(whole));
+  CHECK(!fs::exists(unfinished));
 }
 
 TEST_CASE("a grid comes out the same with one thread, with two, and side by side", "[slow]") {

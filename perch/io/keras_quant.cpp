@@ -188,13 +188,11 @@ std::optional<QuantizeConfig> config_of_tfmot(const Json& json, const std::strin
     config.activation = default_outputs(activation_bits);
   }
   // The n-bit scheme's classes for outputs and Activations have no setting for it.
-  const bool of_output =
-      name.ends_with("BitOutputQuantizeConfig") || name.ends_with("BitActivationQuantizeConfig");
-  if (settings.value("quantize_output", n_bit && of_output)) {
+  const bool of_activation = name.ends_with("BitActivationQuantizeConfig");
+  const bool of_output = of_activation || name.ends_with("BitOutputQuantizeConfig");
+  if (settings.value("quantize_output", n_bit && of_output) &&
+      (!of_activation || quantizes_activation(activation))) {
     config.output = default_outputs(activation_bits);
-  }
-  if (name.ends_with("BitActivationQuantizeConfig") && !quantizes_activation(activation)) {
-    config.output.reset();
   }
   return config;
 }

@@ -119,6 +119,17 @@ bool is_model_class(const std::string& class_name) {
   return class_name == "Sequential" || class_name == "Functional" || class_name == "Model";
 }
 
+// How a class of Keras is read.
+enum class Kind { model, wrapper, quantize_layer, input, plain };
+
+Kind kind_of(const std::string& class_name) {
+  if (is_model_class(class_name)) return Kind::model;
+  if (is_wrapper_class(class_name)) return Kind::wrapper;
+  if (class_name == "QuantizeLayer") return Kind::quantize_layer;
+  if (class_name == "InputLayer") return Kind::input;
+  return Kind::plain;
+}
+
 class ModelReader {
  public:
   ModelReader(const std::vector<FileLayer>& layers, const QuantReader& reader)
@@ -180,12 +191,13 @@ class ModelReader {
   std::unique_ptr<Layer> layer(const Json& json) {
     const std::string class_name = required_text(json, "class_name", reader_.where);
     const Json& config = required(json, "config", reader_.where);
-    if (is_wrapper_class(class_name)) {
+    const Kind kind = kind_of(class_name);
+    if (kind == Kind::wrapper) {
       return wrapper_from_keras(config, stored(required_text(config, "name", reader_.where)),
                                 reader_);
     }
-    if (class_name == "QuantizeLayer") return quantize_layer_from_keras(config, reader_);
-    if (is_model_class(class_name)) return nested_model(json, config);
+    if (kind == Kind::quantize_layer) return quantize_layer_from_keras(config, reader_);
+    if (kind == Kind::model) return nested_model(json, config);
     auto plain = make_layer(spec_from_keras(class_name, config, reader_.where));
     if (class_name == "BatchNormalization") norms_.emplace(plain.get(), config);
     return plain;
@@ -210,7 +222,7 @@ class ModelReader {
     for (const Json& json : required(config, "layers", reader_.where)) {
       const Json& layer_config = required(json, "config", reader_.where);
       if (shape == nullptr) shape = declared_input(layer_config);
-      if (required_text(json, "class_name", reader_.where) == "InputLayer") {
+      if (kind_of(required_text(json, "class_name", reader_.where)) == Kind::input) {
         check_input_layer(layer_config, reader_.where);
         continue;
       }
@@ -236,11 +248,7 @@ class ModelReader {
   // Before how it is called, which other classes have in other ways.
   void check_class(const Json& json, const std::string& name) const {
     const std::string class_name = required_text(json, "class_name", reader_.where);
-    if (class_name == "InputLayer" || class_name == "QuantizeLayer" ||
-        is_wrapper_class(class_name) || is_model_class(class_name)) {
-      return;
-    }
-    check_layer_class(class_name, name, reader_.where);
+    if (kind_of(class_name) == Kind::plain) check_layer_class(class_name, name, reader_.where);
   }
 
   // An InputLayer's declared shape.

@@ -250,6 +250,8 @@ QuantizeConfig resolve_config(const Json& json, const LayerSpec& inner, const st
       stored.find("pre_activation_min") == nullptr) {
     known->activation.reset();
   }
+  // The n-bit scheme does so to outputs that a Concatenate joins; its files say the opposite.
+  if (stored.find("output_min") == nullptr) known->output.reset();
   return *known;
 }
 

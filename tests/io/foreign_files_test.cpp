@@ -307,6 +307,7 @@ TEST_CASE("tfmot's n-bit scheme says its bits by its classes") {
                   {"activation", {.output = averaged}},
                   {"last", {.weights = {{"kernel", kernel}}, .activation = averaged}},
                   {"activation_1", {}},
+                  {"flatten", {}},
                   {"dense", {.weights = {{"kernel", whole}}, .output = averaged}}},
                  {.output_quantizers = false});
   train_a_little(net);
@@ -327,6 +328,8 @@ TEST_CASE("tfmot's n-bit scheme says its bits by its classes") {
   set_class("activation", "DefaultNBitActivationQuantizeConfig", io::Json::object());
   set_class("last", "DefaultNBitConvQuantizeConfig", attributes(true, false));
   set_class("activation_1", "DefaultNBitActivationQuantizeConfig", io::Json::object());
+  // As ahead of a Concatenate: switched off, which the file tells by its variables alone.
+  set_class("flatten", "DefaultNBitQuantizeConfig", {{"quantize_output", true}});
   set_class("dense", "DefaultNBitQuantizeConfig", attributes(false, true));
   CHECK(bit_difference(predictions(*file.load()), predictions(net)) == "");
 }

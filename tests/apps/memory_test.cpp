@@ -20,6 +20,10 @@ TEST_CASE("a dry run foretells the peak, and leaves nothing", "[slow]") {
   const Json plan = result(dry);
   CHECK(plan.at("steps_per_epoch") == 2);
   CHECK_FALSE(std::filesystem::exists(save));
+  if (PERCH_ADDRESS_SANITIZER || PERCH_THREAD_SANITIZER) {
+    WARN("a sanitizer's own memory is not foretold");
+    return;
+  }
   const double peak = result(training).at("peak_rss_mb");
   INFO(plan.at("planned_peak_mb") << " foretold, " << peak << " taken");
   CHECK(plan.at("planned_peak_mb") > 0.75 * peak);

@@ -1,10 +1,9 @@
 #include "rule_files.h"
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 
 #include <perch/core/check.h>
+#include <perch/core/file_content.h>
 #include <perch/io/atomic_file.h>
 #include <perch/io/quant_config.h>
 
@@ -68,8 +67,6 @@ void RuleFiles::check_fit(const Model& model) const {
 
 void RuleFiles::copy_to(const fs::path& folder) const {
   for (const File& file : files_) {
-    std::ifstream content(file.source, std::ios::binary);
-    io::write_atomically(folder / file.place,
-                         std::string(std::istreambuf_iterator<char>(content), {}));
+    io::write_atomically(folder / file.place, file_content(file.source));
   }
 }

@@ -2,11 +2,9 @@
 #pragma once
 
 #include <filesystem>
-#include <fstream>
-#include <sstream>
-#include <system_error>
 
 #include <perch/core/check.h>
+#include <perch/core/file_content.h>
 
 namespace perch {
 struct TomlAssertion {};
@@ -47,14 +45,7 @@ inline toml::table parse_toml(std::string_view text, const std::string& file) {
 
 /// Throws Error(missing_input) for a file that is not there, and as parse_toml() does.
 inline toml::table read_toml(const std::filesystem::path& file) {
-  std::ifstream input(file, std::ios::binary);
-  std::error_code ignored;
-  if (!input || std::filesystem::is_directory(file, ignored)) {  // which opens, and reads as empty
-    fail(ErrorCode::missing_input, "cannot read {}; give an existing file", file.string());
-  }
-  std::ostringstream text;
-  text << input.rdbuf();
-  return parse_toml(text.str(), file.string());
+  return parse_toml(file_content(file), file.string());
 }
 
 }  // namespace perch

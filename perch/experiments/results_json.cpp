@@ -1,7 +1,5 @@
-#include <fstream>
-#include <sstream>
-
 #include <perch/core/check.h>
+#include <perch/core/file_content.h>
 #include <perch/core/or_null.h>
 #include <perch/experiments/results_json.h>
 
@@ -50,14 +48,6 @@ auto reading(const std::string& file, const Read& read) {
   } catch (const Json::exception& error) {
     fail(ErrorCode::bad_data, "{}: {}; remove it, and its cell runs again", file, error.what());
   }
-}
-
-std::string content(const std::filesystem::path& file) {
-  std::ifstream input(file, std::ios::binary);
-  if (!input) fail(ErrorCode::missing_input, "cannot read {}", file.string());
-  std::ostringstream text;
-  text << input.rdbuf();
-  return text.str();
 }
 
 }  // namespace
@@ -276,7 +266,7 @@ Json to_json(const Results& results, const Findings& findings) {
 }
 
 Json read_json(const std::filesystem::path& file) {
-  return reading(file.string(), [&] { return Json::parse(content(file)); });
+  return reading(file.string(), [&] { return Json::parse(file_content(file)); });
 }
 
 }  // namespace perch::experiments

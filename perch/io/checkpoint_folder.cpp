@@ -1,13 +1,12 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <string_view>
 #include <utility>
 
 #include <perch/core/check.h>
+#include <perch/core/file_content.h>
 #include <perch/core/warn.h>
 #include <perch/datasets/file.h>
 #include <perch/io/atomic_file.h>
@@ -221,9 +220,8 @@ void CheckpointFolder::set_complete(const std::string& text) {
 }
 
 std::optional<std::string> CheckpointFolder::complete() const {
-  std::ifstream file(folder_ / completion, std::ios::binary);
-  if (!file) return std::nullopt;
-  return std::string(std::istreambuf_iterator<char>(file), {});
+  if (!std::filesystem::exists(folder_ / completion)) return std::nullopt;
+  return file_content(folder_ / completion);
 }
 
 }  // namespace perch::io

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <perch/core/check.h>
+#include <perch/core/file_content.h>
 #include <perch/io/run_json.h>
 #include <perch/io/run_reader.h>
 
@@ -20,15 +21,6 @@ namespace fs = std::filesystem;
 
 // As many as a message names.
 constexpr std::size_t most_named = 4;
-
-std::string content(const fs::path& file) {
-  std::ifstream input(file, std::ios::binary);
-  if (!input) {
-    fail(ErrorCode::missing_input, "there is no {} in {}", file.filename().string(),
-         file.parent_path().string());
-  }
-  return {std::istreambuf_iterator<char>(input), {}};
-}
 
 /// Whether a process holds the lock that a run has on its log. True where nobody can tell.
 bool is_held(const fs::path& log) {
@@ -75,7 +67,7 @@ RunReport read_run(const fs::path& path) {
   run.status = read_run_status(path);
   run.alive = run.status.state == RunState::running && is_held(path / "log.txt");
   const fs::path config = path / "config.toml";
-  run.settings = parse_run_config(content(config), config.string());
+  run.settings = parse_run_config(file_content(config), config.string());
   run.facts = read_run_facts(path);
   run.epochs_done = epochs_in(path / "metrics.csv");
   return run;

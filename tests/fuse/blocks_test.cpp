@@ -1,6 +1,8 @@
 // Blocks of every shape, fused and layer by layer, on the same inputs.
 #include <cmath>
 #include <functional>
+#include <limits>
+#include <set>
 
 #include <catch2/catch.hpp>
 
@@ -182,6 +184,56 @@ void check_same(const Tensor& fused, const Tensor& composed, bool has_norm) {
   }
 }
 
+/// Where an output with few levels differs, it is by one of them: beside a rounding boundary.
+void check_level_apart(const Tensor& fused, const Tensor& composed) {
+  std::set<float> levels(composed.values().begin(), composed.values().end());
+  if (levels.size() > 256) return;  // not quantized
+  float step = std::numeric_limits<float>::infinity();
+  for (auto at = levels.begin(); std::next(at) != levels.end(); ++at) {
+    step = std::min(step, *std::next(at) - *at);
+  }
+  float worst = 0.0f;
+  for (std::int64_t i = 0; i < fused.size(); ++i) {
+    worst = std::max(worst, std::abs(fused.data()[i] - composed.data()[i]));
+  }
+  CHECK(worst <= 1.001f * step);
+}
+
+/// What comes before the first norm is of the same sums, so ranges are the same bits.
+void check_ahead_of_norm(Layer& fused, Layer& composed) {
+  const std::vector<StateEntry> ours = state_of(fused), theirs = state_of(composed);
+  for (std::size_t i = 0; i < ours.size(); ++i) {
+    if (ours[i].layer.find("batch_normalization") != std::string::npos) return;
+    if (ours[i].tensor() == nullptr) continue;
+    CAPTURE(ours[i].name);
+    CHECK(bit_difference(*ours[i].tensor(), *theirs[i].tensor()) == "");
+  }
+}
+
+const Case graph_case{"graph", {}, {8, 8, 3}};
+
+/// A residual block behind a convolution, and one that reads it.
+Graph residual_graph(bool quantized) {
+  Graph graph;
+  const NodeId stem = graph.add(Conv2D(16, 3, {.padding = Padding::same}), {Model::input});
+  const NodeId norm = graph.add(BatchNorm(), {stem});
+  const NodeId relu = graph.add(ReLU(), {norm});
+  const NodeId branch = graph.add(Conv2D(16, 3, {.padding = Padding::same}), {relu});
+  const NodeId branch_norm = graph.add(BatchNorm(), {branch});
+  const NodeId sum = graph.add(Add(), {branch_norm, relu});
+  const NodeId after = graph.add(ReLU(), {sum});
+  graph.add(Conv2D(4, 1), {after});
+  graph.build({8, 8, 3}, {.seed = 2});
+  if (quantized) {
+    apply_in_place(graph, choose_configs(graph, [](const Layer& layer) {
+                     return layer.kind() == "Conv2D"
+                                ? std::optional(weights_and_output("kernel", moving))
+                                : std::nullopt;
+                   }));
+  }
+  return graph;
+}
+
 }  // namespace
 
 TEST_CASE("fused blocks give what their layers give, forwards and back") {
@@ -197,6 +249,8 @@ TEST_CASE("fused blocks give what their layers give, forwards and back") {
           run([&](const Variable& x, const Context& context) { return copy.forward(x, context); },
               c, step);
       check_same(ours.output, theirs.output, c.has_norm);
+      check_level_apart(ours.output, theirs.output);
+      check_ahead_of_norm(model, copy);
       check_same(ours.input_gradient, theirs.input_gradient, c.has_norm);
     }
     std::vector<StateEntry> ours = state_of(model), theirs = state_of(copy);
@@ -219,12 +273,12 @@ TEST_CASE("fused blocks give what their layers give, forwards and back") {
 
 TEST_CASE("fused blocks are the same bits with any number of threads") {
   const RestoreThreads restore;
-  for (const Case& c : cases) {
+  const auto check_threads = [](const Case& c, const auto& make) {
     CAPTURE(c.name);
     std::vector<Pass> passes;
     for (const int threads : {1, 2, 4}) {
       set_thread_count(threads);
-      Sequential model = build(c);
+      auto model = make();
       FusedModel fused = fuse(model);
       passes.push_back(
           run([&](const Variable& x, const Context& context) { return fused.forward(x, context); },
@@ -234,29 +288,17 @@ TEST_CASE("fused blocks are the same bits with any number of threads") {
       CHECK(bit_difference(pass.output, passes[0].output) == "");
       CHECK(bit_difference(pass.input_gradient, passes[0].input_gradient) == "");
     }
+  };
+  for (const Case& c : cases) check_threads(c, [&] { return build(c); });
+  for (const bool quantized : {true, false}) {
+    check_threads(graph_case, [&] { return residual_graph(quantized); });
   }
 }
 
 TEST_CASE("a graph's Add, its activation and its quantizer run as one") {
   const bool quantized = GENERATE(true, false);
   CAPTURE(quantized);
-  Graph graph;
-  const NodeId stem = graph.add(Conv2D(16, 3, {.padding = Padding::same}), {Model::input});
-  const NodeId norm = graph.add(BatchNorm(), {stem});
-  const NodeId relu = graph.add(ReLU(), {norm});
-  const NodeId branch = graph.add(Conv2D(16, 3, {.padding = Padding::same}), {relu});
-  const NodeId branch_norm = graph.add(BatchNorm(), {branch});
-  const NodeId sum = graph.add(Add(), {branch_norm, relu});
-  const NodeId after = graph.add(ReLU(), {sum});
-  graph.add(Conv2D(4, 1), {after});
-  graph.build({8, 8, 3}, {.seed = 2});
-  if (quantized) {
-    apply_in_place(graph, choose_configs(graph, [](const Layer& layer) {
-                     return layer.kind() == "Conv2D"
-                                ? std::optional(weights_and_output("kernel", moving))
-                                : std::nullopt;
-                   }));
-  }
+  Graph graph = residual_graph(quantized);
   const std::unique_ptr<Model> copy = clone_model(graph);
   FusedModel fused = fuse(graph);
   const std::string prefix = quantized ? "quant_" : "";
@@ -264,7 +306,7 @@ TEST_CASE("a graph's Add, its activation and its quantizer run as one") {
   const auto blocks = fused.blocks();
   CHECK(std::find(blocks.begin(), blocks.end(), joined) != blocks.end());
 
-  const Case c{"graph", {}, {8, 8, 3}};
+  const Case& c = graph_case;
   for (std::uint32_t step = 0; step < 3; ++step) {
     const Pass ours =
         run([&](const Variable& x, const Context& context) { return fused.forward(x, context); }, c,

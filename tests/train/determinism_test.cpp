@@ -45,7 +45,7 @@ std::vector<std::uint32_t> train(const std::string& name, int threads) {
 }  // namespace
 
 TEST_CASE("training gives the same bits with 1, 2 and 4 threads and on every run") {
-  const std::string model = GENERATE(std::string("temp_net"), std::string("depthwise_net"));
+  const std::string model = GENERATE(as<std::string>(), "temp_net", "depthwise_net", "resnet20");
   CAPTURE(model);
   const auto expected = train(model, 1);
   CHECK(train(model, 2) == expected);

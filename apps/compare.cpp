@@ -219,18 +219,26 @@ std::string table_of(const Results& results, const Findings& findings) {
   return text;
 }
 
-/// A network of each kind and width that the grid has.
+/// A network of each kind, width and shortcut that the grid has.
 std::vector<std::unique_ptr<Model>> networks_of(const Experiment& experiment, const Shape& image) {
   std::vector<std::optional<float>> widths;
   for (const std::string& value : values_of(experiment, "width")) {
     widths.emplace_back(std::stof(value));
   }
   if (widths.empty()) widths.emplace_back();
+  std::vector<std::optional<Shortcut>> shortcuts;
+  for (const std::string& value : values_of(experiment, "shortcut")) {
+    shortcuts.emplace_back(shortcut_of(value));
+  }
+  if (shortcuts.empty()) shortcuts.emplace_back();
   std::vector<std::unique_ptr<Model>> networks;
   for (const std::string& model : models_of(experiment)) {
     for (const auto& width : widths) {
-      networks.push_back(make_model(model, {.width = width, .image = image}));
-      networks.back()->build(image);
+      for (const auto& shortcut : shortcuts) {
+        networks.push_back(
+            make_model(model, {.width = width, .shortcut = shortcut, .image = image}));
+        networks.back()->build(image);
+      }
     }
   }
   return networks;

@@ -48,7 +48,7 @@ namespace fs = std::filesystem;
 namespace {
 
 struct TrainFlags {
-  std::string model, from, name, save = "models";
+  std::string model, shortcut, from, name, save = "models";
   std::int64_t epochs = 1, batch_size = 64, seed = 0;
   double validation_split = 0.1;
   std::optional<float> width;
@@ -107,8 +107,16 @@ class FirstStep final : public Callback {
   std::optional<double> seconds_;
 };
 
+ModelOptions options_of(const TrainFlags& flags) {
+  ModelOptions options{.width = flags.width};
+  if (!flags.shortcut.empty()) options.shortcut = shortcut_of(flags.shortcut);
+  return options;
+}
+
 std::unique_ptr<Model> make_network(const TrainFlags& flags, const Shape& image_shape) {
-  auto model = make_model(flags.model, {.width = flags.width, .image = image_shape});
+  ModelOptions options = options_of(flags);
+  options.image = image_shape;
+  auto model = make_model(flags.model, options);
   model->build(image_shape, {.seed = static_cast<std::uint64_t>(flags.seed)});
   if (flags.from.empty()) {
     if (flags.quantize.quantizes()) apply_rules(*model, flags.quantize.rules());
@@ -151,7 +159,8 @@ void check(const TrainFlags& flags) {
               "--reestimate-batch-norm is {}, must be at least 1", flags.reestimate.value_or(0));
   flags.run.check();
   PERCH_CHECK(flags.seed >= 0, "--seed is {}, must not be negative", flags.seed);
-  make_model(flags.model, {.width = flags.width});  // a wrong --width
+  if (!flags.shortcut.empty()) check_choice("--shortcut", flags.shortcut, shortcut_names());
+  make_model(flags.model, options_of(flags));  // a wrong --width
 }
 
 /// What the command line leaves open, as it was in effect.
@@ -188,7 +197,7 @@ void train(const TrainFlags& flags, RunRecord& record, Output& output) {
   const auto start = std::chrono::steady_clock::now();
   check(flags);
   auto optimizer = flags.optimizer.make();
-  const std::string network = make_model(flags.model, {.width = flags.width})->name();
+  const std::string network = make_model(flags.model, options_of(flags))->name();
   const InputScale scale = flags.scale.value(InputScale::unit);
   const std::string stem = flags.name.empty() ? network : flags.name;
   const fs::path file = fs::path(flags.save) / (model_name(stem, flags.quantize) + ".h5");
@@ -305,6 +314,9 @@ Command add_train(CLI::App& parent) {
   app->add_option("--width", flags->width,
                   "Multiplies the channels of mobilenet_v1 or mobilenet_v2; default: 1")
       ->type_name("X");
+  app->add_option("--shortcut", flags->shortcut,
+                  "How resnet20's halving blocks pass their input on; default: zero_padded")
+      ->type_name(fmt::format("{}", fmt::join(shortcut_names(), "|")));
   flags->data.add_to(*app);
   flags->scale.add_to(*app, "default: unit");
   app->add_option("--epochs", flags->epochs,

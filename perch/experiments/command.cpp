@@ -14,7 +14,7 @@ namespace {
 constexpr const char *method = "method", *file = "file", *start_of_cell = "start";
 const std::vector<std::string> methods = {"qat", "ptq"}, starts = {"float", "fresh"};
 // What makes the network and what it sees, for the float start too.
-const std::vector<std::string> network_settings = {"width", "input_scale"};
+const std::vector<std::string> network_settings = {"width", "shortcut", "input_scale"};
 // What compare says itself.
 const std::vector<std::string> reserved = {
     "model",      "seed",        "from",          "save",    "name",  "data",    "images",

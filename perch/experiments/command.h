@@ -39,7 +39,7 @@ std::optional<std::string> option_in(const Arguments& command, const std::string
 bool quantizes(const Arguments& command);
 
 /// "train MODEL --quantizer none ...", without data and places. Settings that make the network
-/// (width, input_scale) are the cell's.
+/// (width, shortcut, input_scale) are the cell's.
 Arguments start_command(const Experiment& experiment, const Cell& cell,
                         const Vocabulary& vocabulary);
 /// "train MODEL ..." or "quantize START ..."; `start` is the float model's file, empty without one.

@@ -10,7 +10,7 @@ namespace {
 
 struct Entry {
   std::string name;
-  bool has_width;
+  bool has_width, has_shortcut;
   std::unique_ptr<Model> (*make)(const ModelOptions&);
 };
 
@@ -25,30 +25,32 @@ MobileNetOptions mobilenet_options(const ModelOptions& options) {
 
 const std::vector<Entry>& entries() {
   static const std::vector<Entry> all{
-      {"temp_net", false, [](const ModelOptions&) { return owned(temp_net()); }},
-      {"ds_net", false, [](const ModelOptions&) { return owned(ds_net()); }},
-      {"depthwise_net", false, [](const ModelOptions&) { return owned(depthwise_net()); }},
-      {"dsc_net", false, [](const ModelOptions&) { return owned(dsc_net()); }},
-      {"resnet20", false,
-       [](const ModelOptions& o) { return owned(resnet20({.image = o.image})); }},
-      {"mobilenet_v1", true,
+      {"temp_net", false, false, [](const ModelOptions&) { return owned(temp_net()); }},
+      {"ds_net", false, false, [](const ModelOptions&) { return owned(ds_net()); }},
+      {"depthwise_net", false, false, [](const ModelOptions&) { return owned(depthwise_net()); }},
+      {"dsc_net", false, false, [](const ModelOptions&) { return owned(dsc_net()); }},
+      {"resnet20", false, true,
+       [](const ModelOptions& o) {
+         return owned(
+             resnet20({.shortcut = o.shortcut.value_or(Shortcut::zero_padded), .image = o.image}));
+       }},
+      {"mobilenet_v1", true, false,
        [](const ModelOptions& o) { return owned(mobilenet_v1(mobilenet_options(o))); }},
-      {"mobilenet_v2", true,
+      {"mobilenet_v2", true, false,
        [](const ModelOptions& o) { return owned(mobilenet_v2(mobilenet_options(o))); }},
   };
   return all;
 }
 
-void check_has_width(const Entry& entry) {
-  if (entry.has_width) return;
-  std::vector<std::string> with_width;
+/// That the network has an option which was given; `option` is its name in ModelOptions too.
+void check_has(bool Entry::*has, const Entry& entry, const char* what, const char* option) {
+  if (entry.*has) return;
+  std::vector<std::string> with_option;
   for (const Entry& other : entries()) {
-    if (other.has_width) with_width.push_back(other.name);
+    if (other.*has) with_option.push_back(other.name);
   }
-  fail(ErrorCode::usage,
-       "{} has no width multiplier; leave --width out (ModelOptions::width) or "
-       "choose {}",
-       entry.name, fmt::join(with_width, " or "));
+  fail(ErrorCode::usage, "{} has no {}; leave --{} out (ModelOptions::{}) or choose {}", entry.name,
+       what, option, option, fmt::join(with_option, " or "));
 }
 
 }  // namespace
@@ -108,7 +110,8 @@ Sequential dsc_net() {
 std::unique_ptr<Model> make_model(const std::string& name, const ModelOptions& options) {
   for (const Entry& entry : entries()) {
     if (entry.name != name) continue;
-    if (options.width) check_has_width(entry);
+    if (options.width) check_has(&Entry::has_width, entry, "width multiplier", "width");
+    if (options.shortcut) check_has(&Entry::has_shortcut, entry, "shortcut to choose", "shortcut");
     return entry.make(options);
   }
   fail(ErrorCode::usage, "unknown model \"{}\"; there are {}", name, choices(name, model_names()));

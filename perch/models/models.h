@@ -29,6 +29,10 @@ enum class Shortcut {
   zero_padded,  ///< every other pixel, the new channels zero; no weights (option A of the paper)
   projection,   ///< Conv2D 1x1 with stride 2 - BN (option B)
 };
+/// "zero_padded", "projection": as the command line calls them.
+const std::vector<std::string>& shortcut_names();
+/// Throws Error(usage) naming the nearest.
+Shortcut shortcut_of(const std::string& name);
 struct ResNetOptions {
   Shortcut shortcut = Shortcut::zero_padded;
   std::int64_t classes = 10;
@@ -39,7 +43,8 @@ struct ResNetOptions {
 /// blocks with 16, 32 and 64 filters, global average pooling - Dense softmax. A block: Conv2D 3x3 -
 /// BN - ReLU - Conv2D 3x3 - BN - Add of the shortcut - ReLU; the first one of stages two and three
 /// has stride 2. Same padding, no biases. zero_padded is made of Keras's layers too (an
-/// AveragePooling2D of size 1, then a ZeroPadding2D between two Reshapes).
+/// AveragePooling2D of size 1, then a ZeroPadding2D between two Reshapes). Called resnet20, or
+/// resnet20_projection.
 /// Throws Error(usage) for an image that is not [H, W, C].
 Graph resnet20(const ResNetOptions& options = {});
 
@@ -64,11 +69,12 @@ Sequential mobilenet_v1(const MobileNetOptions& options = {});
 Graph mobilenet_v2(const MobileNetOptions& options = {});
 
 struct ModelOptions {
-  std::optional<float> width = std::nullopt;  ///< only for the mobilenets; 1 unless given
-  Shape image{32, 32, 3};                     ///< [H, W, C] of the images it will be built for
+  std::optional<float> width = std::nullopt;        ///< only for the mobilenets; 1 unless given
+  std::optional<Shortcut> shortcut = std::nullopt;  ///< only for resnet20; zero_padded unless given
+  Shape image{32, 32, 3};  ///< [H, W, C] of the images it will be built for
 };
-/// By name; not built. Throws Error(usage) naming the nearest, and for a width given to a network
-/// that has none or out of range.
+/// By name; not built. Throws Error(usage) naming the nearest, and for an option given to a network
+/// that has none of the kind or a width out of range.
 std::unique_ptr<Model> make_model(const std::string& name, const ModelOptions& options = {});
 const std::vector<std::string>& model_names();
 

@@ -1,4 +1,5 @@
 #include <perch/core/check.h>
+#include <perch/core/suggest.h>
 #include <perch/layers/layers.h>
 #include <perch/models/models.h>
 
@@ -23,6 +24,18 @@ NodeId add_zero_padded(Graph& net, NodeId x, Size2D halved, std::int64_t channel
 
 }  // namespace
 
+const std::vector<std::string>& shortcut_names() {
+  static const std::vector<std::string> names{"zero_padded", "projection"};
+  return names;
+}
+
+Shortcut shortcut_of(const std::string& name) {
+  if (name == "zero_padded") return Shortcut::zero_padded;
+  if (name == "projection") return Shortcut::projection;
+  fail(ErrorCode::usage, "unknown shortcut \"{}\"; there are {}", name,
+       choices(name, shortcut_names()));
+}
+
 Graph resnet20(const ResNetOptions& options) {
   PERCH_CHECK(options.image.rank() == 3, "resnet20: images [height, width, channels], not {}",
               options.image.to_string());
@@ -46,7 +59,7 @@ Graph resnet20(const ResNetOptions& options) {
   }
   const NodeId mean = net.add(GlobalAveragePooling2D(), {x});
   net.add(Dense(options.classes, {.activation = "softmax"}), {mean});
-  net.set_name("resnet20");
+  net.set_name(options.shortcut == Shortcut::projection ? "resnet20_projection" : "resnet20");
   return net;
 }
 

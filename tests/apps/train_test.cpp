@@ -79,6 +79,11 @@ TEST_CASE("train's defaults are 8-bit AllValues per channel, and none is float")
   CHECK(run_perch({"train", "mobilenet_v2", "--width", "0.125", "--data", data}, here).exit_code ==
         0);
   CHECK(fs::exists(folder / "models/mobilenet_v2_0.125_8wbits_8abits_asym_full_perch_AV.h5"));
+  CHECK(run_perch({"train", "resnet20", "--shortcut", "projection", "--data", data}, here)
+            .exit_code == 0);
+  const std::string projected =
+      folder / "models/resnet20_projection_8wbits_8abits_asym_full_perch_AV.h5";
+  CHECK(run_perch({"inspect", projected}).out.find("quant_conv2d_20") != std::string::npos);
 }
 
 TEST_CASE("train reports every epoch and a last result as JSON lines") {

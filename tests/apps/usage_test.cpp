@@ -78,6 +78,7 @@ TEST_CASE("values out of range are named with the range") {
   check_usage_errors({
       {{"train", "mobilenet_v1", "--width", "0"}, {"width of mobilenet_v1 is 0", "at most 4"}},
       {{"train", "mobilenet_v2", "--width", "nan"}, {"width of mobilenet_v2 is nan"}},
+      {{"train", "resnet20", "--shortcut", "projected"}, {"--shortcut", "projection"}},
   });
 }
 
@@ -86,6 +87,7 @@ TEST_CASE("options that would have no effect are refused") {
   check_usage_errors(
       {
           {{"--width", "0.5"}, {"temp_net", "--width", "mobilenet_v1"}},
+          {{"--shortcut", "projection"}, {"temp_net", "--shortcut", "resnet20"}},
           {{"--momentum", "0.9"}, {"--momentum", "--optimizer sgd"}},
           {{"--weight-decay", "0.1"}, {"--weight-decay", "adamw"}},
           {{"--optimizer", "adamw", "--momentum", "0.9"}, {"--momentum", "--optimizer sgd"}},

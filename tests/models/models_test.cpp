@@ -110,6 +110,11 @@ TEST_CASE("resnet20 has the paper's 0.27 million parameters, with projections a 
   CHECK(sizes(resnet20()).trainable == 269'722);
   CHECK(sizes(resnet20({.shortcut = Shortcut::projection})).trainable ==
         269'722 + 16 * 32 + 32 * 64 + 2 * (32 + 64));
+  CHECK(make_model("resnet20", {.shortcut = Shortcut::projection})->name() ==
+        "resnet20_projection");
+  CHECK(make_model("resnet20", {.shortcut = shortcut_of("zero_padded")})->name() == "resnet20");
+  CHECK_THROWS_WITH(make_model("dsc_net", {.shortcut = Shortcut::projection}),
+                    Catch::Contains("dsc_net has no shortcut") && Catch::Contains("resnet20"));
   CHECK(sizes(resnet20({.classes = 100})).trainable == 269'722 + 90 * (64 + 1));
 }
 

@@ -1,4 +1,4 @@
-// Convolutions of quantized tensors, formed from their integer codes.
+// Convolutions and Dense products of quantized tensors, formed from their integer codes.
 #include <cmath>
 
 #include <catch2/catch.hpp>
@@ -6,6 +6,7 @@
 #include <perch/core/encoding.h>
 #include <perch/core/kernels/table.h>
 #include <perch/core/ops/conv.h>
+#include <perch/core/ops/dense.h>
 #include <perch/core/ops/fake_quant.h>
 #include <perch/core/ops/integer_forward.h>
 
@@ -44,19 +45,23 @@ struct Quantized {
   Variable x, kernel, bias;
 };
 
-Quantized quantized(const Case& c) {
+Quantized quantized(const Case& c, const std::vector<int>& channels) {
   const Tensor values = random_tensor(c.kernel, "kernel");
-  std::vector<int> axes;
-  if (c.per_channel) axes = c.depthwise ? std::vector{2, 3} : std::vector{3};
+  const std::vector<int> axes = c.per_channel ? channels : std::vector<int>();
   TensorRange range = range_of(values, axes);
   for (float& low : range.min.values()) low = std::min(low * 0.7f, 0.0f);  // and some are clipped
   if (c.per_channel) range.min.data()[0] = range.max.data()[0] = 0.0f;     // a dead channel
-  const std::int64_t filters = c.depthwise ? c.kernel[2] * c.kernel[3] : c.kernel[3];
+  std::int64_t filters = 1;
+  for (const int axis : channels) filters *= c.kernel[axis];
   return {fake_quant(Variable(random_tensor(c.x, "x")), Variable(Tensor::scalar(c.input_min)),
                      Variable(Tensor::scalar(0.9f)), {.bits = c.bits}),
           fake_quant(Variable(values), Variable(range.min), Variable(range.max),
                      {.bits = c.bits, .narrow_range = c.narrow, .axes = axes}),
           Variable(random_tensor({filters}, "bias"))};
+}
+
+Quantized quantized(const Case& c) {
+  return quantized(c, c.depthwise ? std::vector{2, 3} : std::vector{3});
 }
 
 Variable convolve(const Case& c, const Quantized& q) {
@@ -80,6 +85,22 @@ const std::vector<Case> cases{
     {{2, 9, 9, 8}, {3, 3, 8, 1}, {}, true, false},
 };
 
+// Images, inputs, outputs: few and many outputs, an odd depth, and more than a block of each.
+const std::vector<Case> dense_cases{
+    {.x = {5, 40}, .kernel = {40, 10}},
+    {.x = {64, 1027}, .kernel = {1027, 10}, .per_channel = false, .bits = 5},
+    {.x = {33, 129}, .kernel = {129, 70}, .input_min = 0.0f, .narrow = true},
+};
+
+Variable quantized_dense(const Case& c) {
+  const Quantized q = quantized(c, {1});
+  REQUIRE(q.kernel.value().grid() != nullptr);
+  return dense(q.x, q.kernel, q.bias);
+}
+
+/// Grid values are products rounded once, and so are scale, product and sum.
+constexpr double last_scaling = 4e-7;
+
 }  // namespace
 
 TEST_CASE("integer convolutions are exact up to the last scaling") {
@@ -96,13 +117,7 @@ TEST_CASE("integer convolutions are exact up to the last scaling") {
         y.shape()[3], c.options.groups, c.depthwise};
     const Doubles expected =
         naive.forward(doubles(q.x.value()), doubles(q.kernel.value()), doubles(q.bias.value()));
-    double largest = 0.0, worst = 0.0;
-    for (std::size_t i = 0; i < expected.size(); ++i) {
-      largest = std::max(largest, std::abs(expected[i]));
-      worst = std::max(worst, std::abs(expected[i] - y.data()[i]));
-    }
-    // Grid values are products rounded once, and so are scale, product and sum.
-    CHECK(worst <= 4e-7 * largest);
+    CHECK(distance(y, expected) <= last_scaling);
   }
 }
 
@@ -119,6 +134,40 @@ TEST_CASE("integer convolutions have the same bits on every instruction set") {
       CAPTURE(table.arch);
       CHECK(bit_difference(y, first) == "");
     }
+  }
+}
+
+TEST_CASE(
+    "integer Dense products are exact up to the last scaling, with the same bits on every "
+    "instruction set") {
+  for (const Case& c : dense_cases) {
+    CAPTURE(c.x.to_string(), c.kernel.to_string());
+    const std::int64_t images = c.x[0], inputs = c.x[1], outputs = c.kernel[1];
+    RestoreMode mode(IntegerForward::off);
+    const Tensor in_float = quantized_dense(c).value();
+    set_integer_forward(IntegerForward::on);
+    const Quantized q = quantized(c, {1});
+    Doubles expected(static_cast<std::size_t>(images * outputs));
+    for (std::int64_t n = 0; n < images; ++n) {
+      for (std::int64_t f = 0; f < outputs; ++f) {
+        double sum = q.bias.value().data()[f];
+        for (std::int64_t k = 0; k < inputs; ++k) {
+          sum += double{q.x.value().data()[n * inputs + k]} *
+                 double{q.kernel.value().data()[k * outputs + f]};
+        }
+        expected[static_cast<std::size_t>(n * outputs + f)] = sum;
+      }
+    }
+    Tensor first;
+    for (const kernels::Table& table : kernels::available()) {
+      const kernels::ScopedArch arch(table.arch);
+      CAPTURE(table.arch);
+      const Tensor y = quantized_dense(c).value();
+      if (first.empty()) first = y;
+      CHECK(bit_difference(y, first) == "");
+      CHECK(distance(y, expected) <= last_scaling);
+    }
+    CHECK(bit_difference(in_float, first) != "");  // so these were formed from integers
   }
 }
 

@@ -14,6 +14,7 @@ namespace perch::fusion {
 namespace {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
+// 64 KiB of floats: of two inputs and the output together, what a core's second cache holds.
 constexpr std::int64_t chunk_elements = 16384;
 
 /// Both inputs as the kernels read them, in chunks of whole rows of channels.

@@ -13,6 +13,7 @@ namespace {
 
 using Mask = xsimd::batch_bool<float, Arch>;
 
+// Elements to a word of mask bits, and lanes of the widest vector.
 constexpr std::int64_t group = 16;
 constexpr int parts = static_cast<int>(group / lanes);
 static_assert(group % lanes == 0);

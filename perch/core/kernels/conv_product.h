@@ -7,7 +7,8 @@
 namespace perch::kernels {
 namespace {
 
-// Vectors of filters per block of packed weights.
+// Vectors of filters per block of packed weights: an input, once spread over the lanes, is used
+// twice, and sums of all positions still fit the registers (conv_window.h).
 constexpr std::int64_t filter_vectors = 2;
 
 /// Sums of all terms for `Groups` groups of positions and `Vectors` vectors of filters.

@@ -115,7 +115,7 @@ void backward_sums_periodic(const float* x, const float* dy, float* dx, std::int
 }
 
 void widen(const float* x, std::int64_t n, float* min, float* max) {
-  constexpr std::int64_t unrolled = 4;
+  constexpr std::int64_t unrolled = 4;  // of each: hides the latency of min and max
   Batch low[unrolled], high[unrolled];
   for (std::int64_t u = 0; u < unrolled; ++u) {
     low[u] = Batch(*min);

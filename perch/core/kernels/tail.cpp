@@ -82,6 +82,7 @@ void encode_rows(const float* x, const GridArgs& grid, std::uint8_t* codes, std:
       }
     };
     std::int64_t column = 0;
+    // As many columns as the registers hold tables and sums of.
     constexpr int groups = lanes >= 16 ? 4 : 1;
     for (; column + groups * group <= width; column += groups * group) {
       columns(column, std::integral_constant<int, groups>());

@@ -18,6 +18,7 @@ namespace perch {
 namespace {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
+// Long beside the start of a task, and so many elements that partial sums are few.
 constexpr std::int64_t chunk_elements = 1 << 15;
 
 struct Segment {

@@ -14,6 +14,7 @@ namespace perch {
 /// The rows of Slices in parts of at most part_elements, which do not depend on the thread count.
 class SliceParts {
  public:
+  /// 64 KiB of floats: enough to be worth a task, few enough that noise for them fits the stack.
   static constexpr std::int64_t part_elements = 1 << 14;
 
   /// As Slices.

@@ -160,7 +160,7 @@ void check(const TrainFlags& flags) {
   flags.run.check();
   PERCH_CHECK(flags.seed >= 0, "--seed is {}, must not be negative", flags.seed);
   if (!flags.shortcut.empty()) check_choice("--shortcut", flags.shortcut, shortcut_names());
-  make_model(flags.model, options_of(flags));  // a wrong --width
+  make_model(flags.model, options_of(flags));  // a wrong --width, or an option of other networks
 }
 
 /// What the command line leaves open, as it was in effect.

@@ -36,4 +36,12 @@ std::string choices(std::string_view word, const std::vector<std::string>& candi
   return fmt::format("{} (nearest: {})", fmt::join(candidates, ", "), nearest(word, candidates));
 }
 
+std::size_t index_of(std::string_view what, std::string_view word,
+                     const std::vector<std::string>& names) {
+  const auto found = std::find(names.begin(), names.end(), word);
+  PERCH_CHECK(found != names.end(), "unknown {} \"{}\"; there are {}", what, word,
+              choices(word, names));
+  return static_cast<std::size_t>(found - names.begin());
+}
+
 }  // namespace perch

@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <vector>
 
 #include <perch/core/check.h>
@@ -41,9 +40,7 @@ void visit_pad(Visitor& visitor, std::string_view name, Pad2D& value) {
 }
 
 void check_activation(const std::string& name) {
-  const auto& names = activation_names();
-  PERCH_CHECK(std::find(names.begin(), names.end(), name) != names.end(),
-              "unknown activation \"{}\"; there are {}", name, choices(name, names));
+  index_of("activation", name, activation_names());
 }
 
 void check_size(std::string_view what, Size2D size) {

@@ -29,7 +29,7 @@ enum class Shortcut {
   zero_padded,  ///< every other pixel, the new channels zero; no weights (option A of the paper)
   projection,   ///< Conv2D 1x1 with stride 2 - BN (option B)
 };
-/// "zero_padded", "projection": as the command line calls them.
+/// "zero_padded", "projection": as the command line calls them, in Shortcut's order.
 const std::vector<std::string>& shortcut_names();
 /// Throws Error(usage) naming the nearest.
 Shortcut shortcut_of(const std::string& name);

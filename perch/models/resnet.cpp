@@ -30,10 +30,7 @@ const std::vector<std::string>& shortcut_names() {
 }
 
 Shortcut shortcut_of(const std::string& name) {
-  if (name == "zero_padded") return Shortcut::zero_padded;
-  if (name == "projection") return Shortcut::projection;
-  fail(ErrorCode::usage, "unknown shortcut \"{}\"; there are {}", name,
-       choices(name, shortcut_names()));
+  return static_cast<Shortcut>(index_of("shortcut", name, shortcut_names()));
 }
 
 Graph resnet20(const ResNetOptions& options) {

@@ -2,7 +2,6 @@
 #include <cmath>
 #include <numbers>
 
-#include <perch/core/check.h>
 #include <perch/core/suggest.h>
 #include <perch/optim/schedule.h>
 
@@ -28,11 +27,7 @@ double Schedule::factor(std::int64_t step, std::int64_t total) const {
 }
 
 Schedule::Kind schedule_kind(const std::string& name) {
-  const auto& names = schedule_names();
-  const auto found = std::find(names.begin(), names.end(), name);
-  PERCH_CHECK(found != names.end(), "unknown schedule \"{}\"; there are {}", name,
-              choices(name, names));
-  return static_cast<Schedule::Kind>(found - names.begin());
+  return static_cast<Schedule::Kind>(index_of("schedule", name, schedule_names()));
 }
 
 std::string schedule_name(Schedule::Kind kind) {

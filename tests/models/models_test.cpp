@@ -113,6 +113,10 @@ TEST_CASE("resnet20 has the paper's 0.27 million parameters, with projections a 
   CHECK(make_model("resnet20", {.shortcut = Shortcut::projection})->name() ==
         "resnet20_projection");
   CHECK(make_model("resnet20", {.shortcut = shortcut_of("zero_padded")})->name() == "resnet20");
+  CHECK(shortcut_of("projection") == Shortcut::projection);
+  CHECK(error_of(ErrorCode::usage, [] {
+          shortcut_of("projected");
+        }).find("unknown shortcut \"projected\"") != std::string::npos);
   CHECK_THROWS_WITH(make_model("dsc_net", {.shortcut = Shortcut::projection}),
                     Catch::Contains("dsc_net has no shortcut") && Catch::Contains("resnet20"));
   CHECK(sizes(resnet20({.classes = 100})).trainable == 269'722 + 90 * (64 + 1));

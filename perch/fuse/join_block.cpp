@@ -14,7 +14,7 @@ namespace perch::fusion {
 namespace {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
-// 64 KiB of floats: of two inputs and the output together, what a core's second cache holds.
+// 64 KiB of floats: two inputs and the output stay in a core's second cache.
 constexpr std::int64_t chunk_elements = 16384;
 
 /// Both inputs as the kernels read them, in chunks of whole rows of channels.

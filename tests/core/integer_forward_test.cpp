@@ -142,22 +142,12 @@ TEST_CASE(
     "instruction set") {
   for (const Case& c : dense_cases) {
     CAPTURE(c.x.to_string(), c.kernel.to_string());
-    const std::int64_t images = c.x[0], inputs = c.x[1], outputs = c.kernel[1];
     RestoreMode mode(IntegerForward::off);
     const Tensor in_float = quantized_dense(c).value();
     set_integer_forward(IntegerForward::on);
     const Quantized q = quantized(c, {1});
-    Doubles expected(static_cast<std::size_t>(images * outputs));
-    for (std::int64_t n = 0; n < images; ++n) {
-      for (std::int64_t f = 0; f < outputs; ++f) {
-        double sum = q.bias.value().data()[f];
-        for (std::int64_t k = 0; k < inputs; ++k) {
-          sum += double{q.x.value().data()[n * inputs + k]} *
-                 double{q.kernel.value().data()[k * outputs + f]};
-        }
-        expected[static_cast<std::size_t>(n * outputs + f)] = sum;
-      }
-    }
+    const Doubles expected = ReferenceDense{c.x[0], c.x[1], c.kernel[1]}.forward(
+        doubles(q.x.value()), doubles(q.kernel.value()), doubles(q.bias.value()));
     Tensor first;
     for (const kernels::Table& table : kernels::available()) {
       const kernels::ScopedArch arch(table.arch);

@@ -22,12 +22,12 @@ TEST_CASE("ten fused steps are the composed ones", "[slow]") {
   // The mobilenets narrow, for the time that they take; and small steps, since a beta whose
   // gradient is nothing but rounding noise moves by the learning rate.
   const bool narrow = name.starts_with("mobilenet");
+  // In these a single code beside its boundary can move the loss of 16 images by 0.3 %.
+  if (quantizers == "default_8bit" && narrow) return;
   const std::unique_ptr<Model> model =
       make_model(name, {.width = narrow ? std::optional(0.25f) : std::nullopt});
   constexpr float learning_rate = 1e-4f;
   model->build({32, 32, 3});
-  // Where a single code beside its boundary can move the loss of 16 images by 0.3 %.
-  if (quantizers == "default_8bit" && narrow) return;
   if (quantizers == "original") quantize(*model);
   if (quantizers == "default_8bit") {
     apply_in_place(*model, default_8bit(*model), {.output_quantizers = false});
